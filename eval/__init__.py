@@ -1,0 +1,1 @@
+"""Score models on the benchmark, and find and change where they keep what they know."""

@@ -1,0 +1,102 @@
+"""The columns of every published config, as plain Arrow schemas: scalars and lists of text only.
+
+Files are written by pyarrow itself, without the metadata of the `datasets` library, so that every version since 2.21
+reads them alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import attrgetter
+
+import pyarrow as pa
+
+from rml_lama.records import Fact, Query, Reject, Template
+
+__all__ = ["FACTS", "QUERIES", "REJECTED", "TEMPLATES", "fact_rows", "query_batch", "reject_rows", "template_rows"]
+
+_texts = pa.list_(pa.string())
+
+QUERIES = pa.schema(
+    [(name, pa.string()) for name in "query_id fact_id relation language template_id subject prompt suffix cloze answer".split()]
+    + [("answers", _texts)]
+    + [(name, pa.bool_()) for name in "causal single_answer answer_in_subject parallel".split()]
+    + [(name, pa.string()) for name in "source license".split()]
+)
+FACTS = pa.schema(
+    [(name, pa.string()) for name in "fact_id relation subject_id object_id".split()]
+    + [(name, _texts) for name in "languages subjects objects".split()]
+    + [(name, pa.bool_()) for name in "parallel single_answer".split()]
+    + [(name, pa.string()) for name in "source license".split()]
+)
+TEMPLATES = pa.schema(
+    [(name, pa.string()) for name in "template_id language relation relation_name text".split()]
+    + [("causal", pa.bool_())]
+    + [(name, pa.string()) for name in "frame provenance parent review license".split()]
+)
+REJECTED = pa.schema(
+    [(name, pa.string()) for name in "stage filter language relation item reason".split()]
+    + [("score", pa.float64()), ("threshold", pa.float64()), ("count", pa.int64())]
+)
+
+_query_columns = [(field, attrgetter(field.name)) for field in QUERIES]
+
+
+def query_batch(queries: Iterable[Query]) -> pa.Table:
+    """Queries as a table with the `QUERIES` schema."""
+    rows = list(queries)
+    arrays = [pa.array(list(map(get, rows)), field.type) for field, get in _query_columns]
+    return pa.Table.from_arrays(arrays, schema=QUERIES)
+
+
+def fact_rows(facts: Iterable[Fact], languages: tuple[str, ...]) -> pa.Table:
+    """Facts with their labels in `languages`, in three aligned lists."""
+    rows = []
+    for fact in facts:
+        codes = [code for code in languages if code in fact.labels]
+        rows.append(
+            {
+                "fact_id": fact.fact_id,
+                "relation": fact.relation,
+                "subject_id": fact.subject_id,
+                "object_id": fact.object_id,
+                "languages": codes,
+                "subjects": [fact.labels[code][0] for code in codes],
+                "objects": [fact.labels[code][1] for code in codes],
+                "parallel": fact.parallel,
+                "single_answer": fact.single_answer,
+                "source": fact.source,
+                "license": fact.license,
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=FACTS)
+
+
+def template_rows(templates: Iterable[Template], names: dict[str, str], reviews: dict[str, str], license: str) -> pa.Table:
+    """Phrasings with the relation's name and the second reader's verdict (empty where none was given)."""
+    rows = [
+        {
+            "template_id": template.template_id,
+            "language": template.language,
+            "relation": template.relation,
+            "relation_name": names[template.relation],
+            "text": template.text,
+            "causal": template.causal,
+            "frame": template.frame,
+            "provenance": template.provenance,
+            "parent": template.parent,
+            "review": reviews.get(template.template_id, ""),
+            "license": license,
+        }
+        for template in templates
+    ]
+    return pa.Table.from_pylist(rows, schema=TEMPLATES)
+
+
+def reject_rows(rejects: Iterable[Reject]) -> pa.Table:
+    """Rejects as a table with the `REJECTED` schema."""
+    columns = {field.name: [] for field in REJECTED}
+    for reject in rejects:
+        for name, values in columns.items():
+            values.append(getattr(reject, name))
+    return pa.Table.from_pydict(columns, schema=REJECTED)

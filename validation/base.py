@@ -1,0 +1,32 @@
+"""The contract of a filter: a template and its context in, a verdict out. Filters are pure; the runner counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rml_lama.records import Template, Verdict
+
+__all__ = ["Context", "Filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a filter may look at beside the template itself: the other phrasings of the same relation and language."""
+
+    siblings: Mapping[tuple[str, str], Sequence[Template]] = field(default_factory=dict)
+
+    def siblings_of(self, template: Template) -> Sequence[Template]:
+        """The set that the template belongs to, itself included, in file order."""
+        return self.siblings.get((template.language, template.relation), ())
+
+
+class Filter(Protocol):
+    """One reason for which a template may be refused."""
+
+    name: str
+
+    def check(self, template: Template, context: Context) -> Verdict:
+        """Judge one template. Same input, same verdict, in any order and process."""
+        ...
