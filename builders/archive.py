@@ -11,6 +11,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
@@ -68,7 +69,7 @@ def lines(archive: Archive, name: str) -> Iterator[tuple[int, str]]:
                     yield number, line
     except UnicodeDecodeError as error:
         raise DataError(f"invalid UTF-8 at byte {error.start} of the line", archive.place(name), number) from error
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise DataError(f"cannot read on: {error}", archive.place(name), number + 1) from error
 
 
@@ -181,7 +182,7 @@ def unpack(path: Path, folder: Path) -> None:
                 shutil.copyfileobj(stream, out, 1 << 20)
         work.chmod(0o755)
         work.rename(folder)
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DataError(f"a damaged member: {error}", path) from error
     except OSError as error:
         raise OutputError(f"cannot unpack into {folder}: {error.strerror}") from error

@@ -11,7 +11,7 @@ import json
 import logging
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -100,8 +100,11 @@ def _assemble(
     bank = by_relation(templates)
     counts: Counter[tuple[str, str]] = Counter()
     rejects: list[Reject] = []
-    used_relations: set[str] = set()
-    for relation, facts in _selected(source.facts(), config):
+    for relation, group in itertools.groupby(source.facts(), key=lambda fact: fact.relation):
+        everything = list(group)
+        facts = everything if config.all_facts else [fact for fact in everything if fact.parallel]
+        if len(facts) < len(everything):
+            rejects.append(_not_parallel(relation, len(everything) - len(facts)))
         folder.append("facts", fact_rows(facts, config.languages))
         for code in config.languages:
             rejects += _unlabelled(facts, code, relation)
@@ -110,9 +113,7 @@ def _assemble(
                 continue
             table = query_batch(queries(facts, code, bank))
             counts[code, relation] += table.num_rows
-            if table.num_rows:
-                folder.append(code, table)
-                used_relations.add(relation)
+            folder.append(code, table)
         progress(relation, counts.total())
     for code in config.languages:
         if code not in folder.rows:
@@ -122,12 +123,9 @@ def _assemble(
     return +counts, rejects, [template for template in templates if counts[template.language, template.relation]]
 
 
-def _selected(facts: Iterable[Fact], config: BuildConfig) -> Iterator[tuple[str, list[Fact]]]:
-    """The facts of each relation that the build takes."""
-    for relation, group in itertools.groupby(facts, key=lambda fact: fact.relation):
-        chosen = [fact for fact in group if config.all_facts or fact.parallel]
-        if chosen:
-            yield relation, chosen
+def _not_parallel(relation: str, count: int) -> Reject:
+    reason = f"{count} facts are not labelled in every language that the track promises; --all-facts takes them"
+    return Reject("assemble", "not-parallel", "", relation, relation, reason, count=count)
 
 
 def _unlabelled(facts: Sequence[Fact], code: str, relation: str) -> Iterator[Reject]:
@@ -142,7 +140,7 @@ def _manifest(folder: BuildFolder, config: BuildConfig, source: Source, template
     checksums = {f"data/{name}.parquet": file_sha256(folder.path / "data" / f"{name}.parquet") for name in sorted(folder.rows)}
     languages = [code for code in config.languages if code in folder.rows]
     parts = {"all": [f"data/{code}.parquet" for code in languages]}
-    parts |= {name: [f"data/{name}.parquet"] for name in (*languages, "facts", "templates", "rejected")}
+    parts |= {name: [f"data/{name}.parquet"] for name in (*languages, "facts", "templates", "rejected") if name in folder.rows}
     configs = {
         name: {
             "files": paths,

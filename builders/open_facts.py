@@ -122,10 +122,10 @@ class _CldrLabels:
 
 
 def exemplar_city(locale: Any, zone: str) -> str | None:
-    """The zone's city; locale data keep some zones under an older name (Europe/Kiev)."""
+    """The zone's city; locale data keep some zones under an older name (Europe/Kiev), and some names with a country behind them."""
     for name in (zone, *_older_names().get(zone, ())):
         if city := locale.time_zones.get(name, {}).get("city"):
-            return str(city)
+            return str(city).partition(" (")[0]
     return None
 
 

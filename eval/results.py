@@ -30,7 +30,7 @@ PREDICTIONS = pa.schema(
     [(name, pa.string()) for name in "query_id fact_id relation language template_id answer".split()]
     + [(name, pa.int32()) for name in "greater ties candidates answer_tokens".split()]
     + [(name, pa.float64()) for name in "rank gold_log_probability normalized_log_probability entropy".split()]
-    + [("top", pa.list_(pa.string())), ("top_scores", pa.list_(pa.float64()))]
+    + [("top", pa.list_(pa.field("element", pa.string()))), ("top_scores", pa.list_(pa.field("element", pa.float64())))]
 )
 _METRICS = ("P@1", "P@5", "MRR")
 

@@ -168,6 +168,23 @@ def evaluate(
 
 
 @app.command()
+def plot(
+    run: Annotated[Path, typer.Argument(help="A result folder.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The picture: .png, .svg, .html or .json.")],
+    metric: Annotated[str, typer.Option(help="P@1, P@5 or MRR.")] = "P@1",
+) -> None:
+    """Draw a result by language, with intervals.
+
+    Example: `rml-lama plot runs/gemma -o languages.png`
+    """
+    from rml_lama.eval.plots import language_chart, save_chart
+    from rml_lama.eval.results import Result
+
+    save_chart(language_chart(Result.load(run), metric), out)
+    typer.echo(out)
+
+
+@app.command()
 def info(path: Annotated[Path, typer.Argument(help="A build folder or a result folder.")]) -> None:
     """Say what a build or a result folder holds.
 
@@ -184,24 +201,6 @@ def info(path: Annotated[Path, typer.Argument(help="A build folder or a result f
 
     manifest = read_manifest(path)
     _echo_counts(manifest["rows"], f"{path}  data:{manifest['data']}  version:{manifest['version']}")
-
-
-@app.command()
-def publish(
-    data: Annotated[Path, typer.Argument(help="A build folder.")],
-    repo_id: Annotated[str, typer.Option(help="ORG/NAME on the Hub.")],
-    tag: Annotated[str | None, typer.Option(help="A tag for the commit, such as v1.0.0.")] = None,
-    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request instead of committing.")] = False,
-    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be uploaded, and stop.")] = False,
-) -> None:
-    """Upload a build folder to the Hub as a data-only dataset repository.
-
-    Example: `rml-lama publish out --repo-id my-org/rml-lama --tag v1.0.0`
-    """
-    from rml_lama.hub.publish import publish as publish_
-
-    typer.echo(publish_(data, repo_id, tag=tag, create_pr=create_pr, private=private, dry_run=dry_run))
 
 
 def _split(text: str | None) -> tuple[str, ...] | None:

@@ -43,8 +43,12 @@ class Ledger:
         self._answers: dict[str, Any] = {}
         self._position = 0
         self._file = path.open("ab+")
-        with self._locked():
-            self._read_new(repair=True)
+        try:
+            with self._locked():
+                self._read_new()
+        except LedgerError:
+            self._file.close()
+            raise
 
     def __len__(self) -> int:
         return len(self._answers)
@@ -64,7 +68,7 @@ class Ledger:
     def put(self, key: str, answer: Any) -> Any:
         """Store an answer and return the one that stands: the earlier one, if another process was first."""
         with self._locked():
-            self._read_new(repair=True)
+            self._read_new()
             if key not in self._answers:
                 line = json.dumps({"key": key, "answer": answer}, ensure_ascii=False, sort_keys=True) + "\n"
                 self._file.seek(0, os.SEEK_END)
@@ -82,7 +86,7 @@ class Ledger:
         processes that hold it open stay valid.
         """
         with self._locked():
-            self._read_new(repair=True)
+            self._read_new()
             before = self.path.stat().st_size
             lines = "".join(
                 json.dumps({"key": key, "answer": self._answers[key]}, ensure_ascii=False, sort_keys=True) + "\n"
@@ -110,7 +114,7 @@ class Ledger:
     def _locked(self) -> _Lock:
         return _Lock(self._file.fileno())
 
-    def _read_new(self, *, repair: bool) -> None:
+    def _read_new(self) -> None:
         """Take in what other processes have appended; the caller holds the lock."""
         size = os.fstat(self._file.fileno()).st_size
         if size < self._position:  # another process compacted the file
@@ -120,7 +124,7 @@ class Ledger:
         self._file.seek(self._position)
         start = self._position
         for number, line in enumerate(self._file.read().splitlines(keepends=True), 1):
-            if not line.endswith(b"\n") and repair:
+            if not line.endswith(b"\n"):
                 logger.warning("dropped a torn last line of %d bytes from %s", len(line), self.path)
                 self._file.truncate(start)
                 break

@@ -88,7 +88,7 @@ def fact_id_of(relation: str, subject_id: str, object_id: str) -> str:
     """The stable id of a fact: 12 hexadecimal digits (48 bits) of a hash of relation, subject and object.
 
     >>> fact_id_of("P36", "Q142", "Q90")
-    'd463d7d12f0f'
+    'd2e2af3cac45'
     """
     return _short_hash(relation, subject_id, object_id, length=12)
 
@@ -98,7 +98,7 @@ def template_id_of(language: str, relation: str, text: str) -> str:
     """The stable id of a phrasing: it changes when, and only when, the phrasing does.
 
     >>> template_id_of("en", "P36", "The capital of [X] is [Y].")
-    'en-P36-f0e7b3'
+    'en-P36-107b70'
     """
     return f"{language}-{relation}-{_short_hash(text, length=6)}"
 

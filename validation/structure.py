@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from rml_lama.languages import LANGUAGES
+from rml_lama.languages import LANGUAGES, Language
 from rml_lama.records import OBJECT, SUBJECT, Template, Verdict
 from rml_lama.validation.base import Context
 
@@ -18,7 +18,8 @@ __all__ = ["MAX_CAUSAL_SUFFIX", "MAX_FRAME_SHARE", "Structure", "faults", "folde
 MAX_CAUSAL_SUFFIX = 25  # characters after the blank of a causal phrasing: final punctuation and at most a few empty words
 MAX_FRAME_SHARE = 2  # phrasings of one set that may share their main predicate
 MAX_LENGTH = 200
-_QUESTION = re.compile("[?？؟;]")
+_QUESTION = re.compile("[?？؟]")
+_GREEK_QUESTION = re.compile("[?;]")
 _SLOT_LIKE = re.compile(r"[\[【［(（]\s*[XYxyХУ]\s*[\]】］)）]")
 _FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Co", "Cn"}
 _DIRECTION_MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\u00ad]")
@@ -65,16 +66,17 @@ def faults(template: Template) -> Iterator[str]:
     if row is None:
         yield f"unknown language {template.language!r}"
         return
-    yield from _punctuation_faults(text, rest, row.final)
+    yield from _punctuation_faults(text, rest, row)
     yield from _causal_faults(template)
 
 
-def _punctuation_faults(text: str, rest: str, final: str) -> Iterator[str]:
+def _punctuation_faults(text: str, rest: str, row: Language) -> Iterator[str]:
+    final = row.final
     if final and not text.endswith(final):
         yield f"does not end with {final!r}"
     if not final and text.endswith((".", "。", "।")):
         yield f"ends with {text[-1]!r} where the language writes no full stop"
-    if question := _QUESTION.search(rest):
+    if question := (_GREEK_QUESTION if row.code == "el" else _QUESTION).search(rest):
         yield f"{question.group()!r}: not a statement"
 
 

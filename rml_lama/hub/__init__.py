@@ -1,1 +1,1 @@
-"""The benchmark as a folder that the Hugging Face Hub and `datasets.load_dataset` read: schema, card, export, publish."""
+"""The benchmark as a folder that the Hugging Face Hub and `datasets.load_dataset` read: schema, card and export."""

@@ -38,7 +38,12 @@ class BuildFolder:
     rows: dict[str, int] = field(default_factory=dict)
 
     def append(self, config: str, table: pa.Table) -> None:
-        """Add rows to `data/<config>.parquet`; row groups are filled to an equal size whatever the calls were."""
+        """Add rows to `data/<config>.parquet`; row groups are filled to an equal size whatever the calls were.
+
+        A config without a row gets no file: `datasets` cannot load an empty split.
+        """
+        if not table.num_rows:
+            return
         if config not in self._writers:
             target = self.path / "data" / f"{config}.parquet"
             target.parent.mkdir(exist_ok=True)
@@ -57,7 +62,7 @@ class BuildFolder:
         """Write what is pending and the footers."""
         for config, writer in self._writers.items():
             pending = pa.concat_tables(self._pending[config])
-            if pending.num_rows or not self.rows[config]:
+            if pending.num_rows:
                 self._write(config, pending)
             writer.close()
         self._writers.clear()

@@ -15,7 +15,7 @@ from rml_lama.records import Fact, Query, Reject, Template
 
 __all__ = ["FACTS", "QUERIES", "REJECTED", "TEMPLATES", "fact_rows", "query_batch", "reject_rows", "template_rows"]
 
-_texts = pa.list_(pa.string())
+_texts = pa.list_(pa.field("element", pa.string()))
 
 QUERIES = pa.schema(
     [(name, pa.string()) for name in "query_id fact_id relation language template_id subject prompt suffix cloze answer".split()]
