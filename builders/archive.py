@@ -51,11 +51,13 @@ def open_archive(path: Path) -> ZipArchive | FolderArchive:
 
     Raises `DataError` if it is neither or cannot be read, `UnsafeArchiveError` if its members are not to be trusted.
     """
-    if path.is_dir():
-        return FolderArchive(path)
-    if not path.exists():
-        raise DataError("no such file or folder", path)
-    return ZipArchive(path)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise DataError("no such file or folder", path) from error
+    except OSError as error:
+        raise DataError(f"not readable: {error.strerror}", path) from error
+    return FolderArchive(path) if stat.S_ISDIR(mode) else ZipArchive(path)
 
 
 def lines(archive: Archive, name: str) -> Iterator[tuple[int, str]]:

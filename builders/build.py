@@ -16,19 +16,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rml_lama import __version__
 from rml_lama.builders.archive import file_sha256
 from rml_lama.builders.assemble import by_relation, queries
 from rml_lama.builders.bank import BANK, read_bank
 from rml_lama.builders.base import Source
 from rml_lama.builders.reviews import read_reviews
+from rml_lama.validation.runner import REGISTRY, validate
+
+from rml_lama import __version__
 from rml_lama.config import BuildConfig, config_hash
 from rml_lama.errors import ConfigError, DataError
 from rml_lama.hub.card import render_card
 from rml_lama.hub.folder import MANIFEST, BuildFolder, content_hash, new_folder
 from rml_lama.hub.schema import fact_rows, query_batch, reject_rows, template_rows
 from rml_lama.records import RELATIONS, Fact, Reject, Template
-from rml_lama.validation.runner import REGISTRY, validate
 
 __all__ = ["BuildSummary", "build", "make_source"]
 

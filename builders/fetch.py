@@ -16,6 +16,7 @@ from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 
 from rml_lama.builders.archive import file_sha256, unpack
+
 from rml_lama.errors import ConfigError, FetchError, OutputError
 
 __all__ = ["MLAMA_URL", "download", "fetch_mlama"]
@@ -60,9 +61,7 @@ def fetch_mlama(
     return folder
 
 
-def download(
-    url: str, target: Path, *, attempts: int = 5, pause: float = 1.0, progress: Progress = lambda done, total: None
-) -> None:
+def download(url: str, target: Path, *, attempts: int = 5, pause: float = 1.0, progress: Progress = lambda done, total: None) -> None:
     """Download `url` to `target`, going on from `<target>.part` after each break, also one of an earlier run.
 
     `progress` is called with bytes so far and in all (None if the server does not say).

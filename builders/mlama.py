@@ -17,6 +17,7 @@ from typing import Any
 
 from rml_lama.builders.archive import Archive, lines, open_archive
 from rml_lama.builders.labels import clean_label, read_overlays, to_simplified
+
 from rml_lama.errors import DataError
 from rml_lama.languages import ALL_CODES, FIRST_TIER
 from rml_lama.records import RELATIONS, Fact, Reject, relation_order

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rml_lama.builders.bank import BANK
+
 from rml_lama.errors import DataError
 from rml_lama.languages import ALL_CODES
 from rml_lama.records import template_id_of

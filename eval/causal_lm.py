@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
-
-from rml_lama.errors import ModelError, ScoreError
 from rml_lama.eval.models import LoadedModel
 from rml_lama.eval.trie import Trie, build_trie
 
-__all__ = ["CausalScorer", "Ask"]
+from rml_lama.errors import ModelError, ScoreError
+
+__all__ = ["Ask", "CausalScorer"]
 
 TOKEN_BUDGET = 1536  # tokens a pass, padding included
 LOGIT_BUDGET = 1 << 27  # vocabulary scores a pass

@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from rml_lama.errors import MissingExtraError, OutputError
 
@@ -66,7 +67,7 @@ def _convert(source: Path, target: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(source, gguf_file=_GGUF, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(source, gguf_file=_GGUF, dtype=torch.float32)
     # The weights are plain float32 now; what remains of the quantizer would refuse to be saved.
     model.hf_quantizer = None
     model.config.__dict__.pop("quantization_config", None)

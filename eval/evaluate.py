@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from rml_lama import __version__
-from rml_lama.config import EvaluateConfig
-from rml_lama.errors import ConfigError, DataError, OutputError
 from rml_lama.eval.candidates import Candidates, read_candidates
 from rml_lama.eval.metrics import rank
 from rml_lama.eval.results import PREDICTIONS, Result, summarize
 from rml_lama.eval.selection import Shard, select
+
+from rml_lama import __version__
+from rml_lama.config import EvaluateConfig
+from rml_lama.errors import ConfigError, DataError, OutputError
 from rml_lama.hub.folder import content_hash, read_manifest
 from rml_lama.signature import Signature
 
@@ -205,9 +205,7 @@ def _read_part(path: Path) -> pa.Table:
         raise DataError(f"a damaged part: {error}; remove it to score it again", path) from error
 
 
-def _signature(
-    loaded: LoadedModel, manifest: dict[str, Any], config: EvaluateConfig, shards: Sequence[Shard], queries: int
-) -> Signature:
+def _signature(loaded: LoadedModel, manifest: dict[str, Any], config: EvaluateConfig, shards: Sequence[Shard], queries: int) -> Signature:
     languages = list(dict.fromkeys(shard.language for shard in shards))
     relations = sorted({shard.relation for shard in shards})
     subset = content_hash({query.query_id: "" for shard in shards for query in shard.queries})[:6]

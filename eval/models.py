@@ -51,9 +51,9 @@ def load_model(
     try:
         config = transformers.AutoConfig.from_pretrained(source, **options)
         kind = _kind(config, shown)
-        auto = transformers.AutoModelForCausalLM if kind == "causal" else transformers.AutoModelForMaskedLM
+        auto: Any = transformers.AutoModelForCausalLM if kind == "causal" else transformers.AutoModelForMaskedLM
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
-        model = auto.from_pretrained(source, dtype=getattr(torch, dtype), **options)
+        model: Any = auto.from_pretrained(source, dtype=getattr(torch, dtype), **options)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"cannot load the model {shown!r}: {str(error).splitlines()[0]}") from error
     if not tokenizer.is_fast:

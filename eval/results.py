@@ -1,8 +1,8 @@
 """A result: what a run found, with intervals and signature, as a folder that can be verified.
 
-    result.json           the numbers (schema 1)
-    predictions.parquet   a row a query: place of the gold answer, log-probabilities, best candidates
-    SHA256SUMS            of both
+result.json           the numbers (schema 1)
+predictions.parquet   a row a query: place of the gold answer, log-probabilities, best candidates
+SHA256SUMS            of both
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from rml_lama.builders.archive import file_sha256
-from rml_lama.errors import DataError, OutputError
 from rml_lama.eval.bootstrap import Estimate, MacroBootstrap
 from rml_lama.eval.metrics import precision_at, reciprocal_rank
+
+from rml_lama.errors import DataError, OutputError
 from rml_lama.languages import LANGUAGES
 from rml_lama.signature import Signature
 
@@ -27,9 +27,9 @@ __all__ = ["PREDICTIONS", "Result", "summarize"]
 
 SCHEMA = 1
 PREDICTIONS = pa.schema(
-    [(name, pa.string()) for name in "query_id fact_id relation language template_id answer".split()]
-    + [(name, pa.int32()) for name in "greater ties candidates answer_tokens".split()]
-    + [(name, pa.float64()) for name in "rank gold_log_probability normalized_log_probability entropy".split()]
+    [(name, pa.string()) for name in ["query_id", "fact_id", "relation", "language", "template_id", "answer"]]
+    + [(name, pa.int32()) for name in ["greater", "ties", "candidates", "answer_tokens"]]
+    + [(name, pa.float64()) for name in ["rank", "gold_log_probability", "normalized_log_probability", "entropy"]]
     + [("top", pa.list_(pa.field("element", pa.string()))), ("top_scores", pa.list_(pa.field("element", pa.float64())))]
 )
 _METRICS = ("P@1", "P@5", "MRR")
@@ -72,8 +72,8 @@ class Result:
         """Read a result folder. Raises `DataError` when a file is missing, damaged or of another schema."""
         try:
             found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-            sums = dict(reversed(line.split("  ", 1)) for line in (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines())
-            for name, expected in sums.items():
+            lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+            for expected, _, name in (line.partition("  ") for line in lines):
                 if file_sha256(folder / name) != expected:
                     raise DataError("the file is not the one that SHA256SUMS names", folder / name)
             if found.get("schema") != SCHEMA:

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from rml_lama.eval.candidates import draw_key
 
 from rml_lama.config import EvaluateConfig
 from rml_lama.errors import ConfigError, DataError
-from rml_lama.eval.candidates import draw_key
 from rml_lama.records import Query
 
 __all__ = ["Shard", "select"]
@@ -61,7 +61,9 @@ def _language_shards(data: Path, code: str, relations: tuple[str, ...], config: 
         facts = _first(sorted({row["fact_id"] for row in rows}, key=lambda fact: draw_key(config.seed, fact)), config.limit_facts)
         phrasings = _first(list(dict.fromkeys(row["template_id"] for row in rows)), config.limit_templates)
         chosen = [
-            Query(**{**row, "answers": tuple(row["answers"])}) for row in rows if row["fact_id"] in facts and row["template_id"] in phrasings
+            Query(**{**row, "answers": tuple(row["answers"])})
+            for row in rows
+            if row["fact_id"] in facts and row["template_id"] in phrasings
         ]
         if chosen:
             yield Shard(code, relation, tuple(chosen))

@@ -1,17 +1,17 @@
 """The error tree: everything this package raises on purpose.
 
-    RmlLamaError
-    ├── UsageError            exit code 2: the caller can mend it
-    │   ├── ConfigError           a config file or option: unknown key, wrong type, out of range
-    │   ├── DataError             input data: an archive, a label file, a template, a build folder
-    │   │   └── UnsafeArchiveError    an archive that tries to leave its folder or to explode
-    │   ├── OutputError           the output folder: not empty, not writable, no space left
-    │   ├── ModelError            a model that cannot be loaded or has no supported head
-    │   └── MissingExtraError     an optional package is not installed
-    └── WorkError             exit code 1: the work itself failed
-        ├── FetchError            a download that did not finish or has the wrong checksum
-        ├── LedgerError           the ledger of paid answers is damaged or lacks an answer
-        └── ScoreError            a model gave numbers that cannot be ranked
+RmlLamaError
+├── UsageError            exit code 2: the caller can mend it
+│   ├── ConfigError           a config file or option: unknown key, wrong type, out of range
+│   ├── DataError             input data: an archive, a label file, a template, a build folder
+│   │   └── UnsafeArchiveError    an archive that tries to leave its folder or to explode
+│   ├── OutputError           the output folder: not empty, not writable, no space left
+│   ├── ModelError            a model that cannot be loaded or has no supported head
+│   └── MissingExtraError     an optional package is not installed
+└── WorkError             exit code 1: the work itself failed
+    ├── FetchError            a download that did not finish or has the wrong checksum
+    ├── LedgerError           the ledger of paid answers is damaged or lacks an answer
+    └── ScoreError            a model gave numbers that cannot be ranked
 """
 
 from __future__ import annotations

@@ -96,7 +96,9 @@ LANGUAGES: dict[str, Language] = {
         _row("fi", "Finnish", "Uralic", "Uralic", "LATIN"),
         _row("ja", "Japanese", "Japonic", "Japonic", "HIRAGANA KATAKANA CJK", joiner="", final="。"),
         _row("ko", "Korean", "Koreanic", "Koreanic", "HANGUL"),
-        _row("zh", "Chinese (Simplified)", "Sino-Tibetan", "Sino-Tibetan", "CJK", joiner="", final="。", langdetect="zh-cn", babel="zh_Hans"),
+        _row(
+            "zh", "Chinese (Simplified)", "Sino-Tibetan", "Sino-Tibetan", "CJK", joiner="", final="。", langdetect="zh-cn", babel="zh_Hans"
+        ),
         _row("vi", "Vietnamese", "Austroasiatic", "Austroasiatic", "LATIN"),
         _row("id", "Indonesian", "Austronesian", "Austronesian", "LATIN"),
         _row("th", "Thai", "Kra-Dai", "Kra-Dai", "THAI", joiner="", final="", first_tier=False),

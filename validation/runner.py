@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rml_lama.records import Reject, Template, Verdict
 from rml_lama.validation.base import Context, Filter
 from rml_lama.validation.structure import Structure
+
+from rml_lama.records import Reject, Template, Verdict
 
 __all__ = ["REGISTRY", "validate"]
 

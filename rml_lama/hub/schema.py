@@ -17,26 +17,33 @@ __all__ = ["FACTS", "QUERIES", "REJECTED", "TEMPLATES", "fact_rows", "query_batc
 
 _texts = pa.list_(pa.field("element", pa.string()))
 
-QUERIES = pa.schema(
-    [(name, pa.string()) for name in "query_id fact_id relation language template_id subject prompt suffix cloze answer".split()]
-    + [("answers", _texts)]
-    + [(name, pa.bool_()) for name in "causal single_answer answer_in_subject parallel".split()]
-    + [(name, pa.string()) for name in "source license".split()]
+
+def _schema(*columns: tuple[str, pa.DataType]) -> pa.Schema:
+    """A schema from groups of names, separated by spaces, that share a type."""
+    return pa.schema([(name, kind) for names, kind in columns for name in names.split()])
+
+
+QUERIES = _schema(
+    ("query_id fact_id relation language template_id subject prompt suffix cloze answer", pa.string()),
+    ("answers", _texts),
+    ("causal single_answer answer_in_subject parallel", pa.bool_()),
+    ("source license", pa.string()),
 )
-FACTS = pa.schema(
-    [(name, pa.string()) for name in "fact_id relation subject_id object_id".split()]
-    + [(name, _texts) for name in "languages subjects objects".split()]
-    + [(name, pa.bool_()) for name in "parallel single_answer".split()]
-    + [(name, pa.string()) for name in "source license".split()]
+FACTS = _schema(
+    ("fact_id relation subject_id object_id", pa.string()),
+    ("languages subjects objects", _texts),
+    ("parallel single_answer", pa.bool_()),
+    ("source license", pa.string()),
 )
-TEMPLATES = pa.schema(
-    [(name, pa.string()) for name in "template_id language relation relation_name text".split()]
-    + [("causal", pa.bool_())]
-    + [(name, pa.string()) for name in "frame provenance parent review license".split()]
+TEMPLATES = _schema(
+    ("template_id language relation relation_name text", pa.string()),
+    ("causal", pa.bool_()),
+    ("frame provenance parent review license", pa.string()),
 )
-REJECTED = pa.schema(
-    [(name, pa.string()) for name in "stage filter language relation item reason".split()]
-    + [("score", pa.float64()), ("threshold", pa.float64()), ("count", pa.int64())]
+REJECTED = _schema(
+    ("stage filter language relation item reason", pa.string()),
+    ("score threshold", pa.float64()),
+    ("count", pa.int64()),
 )
 
 _query_columns = [(field, attrgetter(field.name)) for field in QUERIES]
@@ -95,7 +102,7 @@ def template_rows(templates: Iterable[Template], names: dict[str, str], reviews:
 
 def reject_rows(rejects: Iterable[Reject]) -> pa.Table:
     """Rejects as a table with the `REJECTED` schema."""
-    columns = {field.name: [] for field in REJECTED}
+    columns: dict[str, list[object]] = {field.name: [] for field in REJECTED}
     for reject in rejects:
         for name, values in columns.items():
             values.append(getattr(reject, name))

@@ -7,14 +7,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
 from rml_lama.builders.bank import BANK, read_bank
 from rml_lama.builders.reviews import read_reviews
+from rml_lama.validation.runner import validate
+from rml_lama.validation.structure import Structure
+
 from rml_lama.errors import DataError
 from rml_lama.languages import ALL_CODES
 from rml_lama.records import RELATIONS, Template
-from rml_lama.validation.runner import validate
-from rml_lama.validation.structure import Structure
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,12 @@ def templates() -> list[Template]:
 def test_every_language_and_relation_has_6_phrasings_5_of_them_causal(templates: list[Template]) -> None:
     everything = Counter((template.language, template.relation) for template in templates)
     causal = Counter((template.language, template.relation) for template in templates if template.causal)
-    short = [(key, everything[key], causal[key]) for code in ALL_CODES for key in ((code, r) for r in RELATIONS) if everything[key] < 6 or causal[key] < 5]
+    short = [
+        (key, everything[key], causal[key])
+        for code in ALL_CODES
+        for key in ((code, r) for r in RELATIONS)
+        if everything[key] < 6 or causal[key] < 5
+    ]
     assert short == []
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-
 from rml_lama.builders.build import build
+
 from rml_lama.config import BuildConfig
 from rml_lama.errors import DataError, OutputError
 from rml_lama.hub.schema import FACTS, QUERIES, REJECTED, TEMPLATES
@@ -86,9 +86,7 @@ def test_the_card_counts_what_is_there(make_zip: MakeZip, mlama_files: dict[str,
 
 
 @pytest.mark.parametrize("moment", ["mlama", "bank"])
-def test_bad_input_leaves_nothing(
-    make_zip: MakeZip, mlama_files: dict[str, str], bank: Path, no_leftovers: Path, moment: str
-) -> None:
+def test_bad_input_leaves_nothing(make_zip: MakeZip, mlama_files: dict[str, str], bank: Path, no_leftovers: Path, moment: str) -> None:
     if moment == "mlama":
         mlama_files["mlama1.1/vi/P36.jsonl"] += "{\n"
     else:

@@ -9,14 +9,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
-
-import rml_lama
-from rml_lama.config import EvaluateConfig
-from rml_lama.errors import ConfigError, DataError, OutputError
 from rml_lama.eval.candidates import read_candidates
 from rml_lama.eval.evaluate import evaluate, plan
 from rml_lama.eval.models import LoadedModel
 from rml_lama.eval.results import Result
+
+import rml_lama
+from rml_lama.config import EvaluateConfig
+from rml_lama.errors import ConfigError, DataError, OutputError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
 
@@ -131,7 +131,12 @@ def test_norms_and_scores_differ(tiny: LoadedModel, open_build: Path) -> None:
 
 
 def test_candidates_are_the_same_objects_in_every_language(open_build: Path) -> None:
-    english = {row["object_id"]: label for row in pq.read_table(open_build / "data" / "facts.parquet").to_pylist() for code, label in zip(row["languages"], row["objects"], strict=True) if code == "en" and row["relation"] == "P36"}
+    english = {
+        row["object_id"]: label
+        for row in pq.read_table(open_build / "data" / "facts.parquet").to_pylist()
+        for code, label in zip(row["languages"], row["objects"], strict=True)
+        if code == "en" and row["relation"] == "P36"
+    }
     candidates = read_candidates(open_build, limit=10, seed=0)
     everything = read_candidates(open_build)
     assert set(everything.labels["P36", "en"]) == set(english.values())

@@ -11,12 +11,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
-from rml_lama.errors import ModelError, ScoreError
 from rml_lama.eval.causal_lm import Ask, CausalScorer
 from rml_lama.eval.masked_lm import MaskedScorer
 from rml_lama.eval.models import LoadedModel, load_model
 from rml_lama.eval.trie import build_trie
+
+from rml_lama.errors import ModelError, ScoreError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
 
@@ -39,7 +39,17 @@ def causal_models() -> dict[str, Callable[[], Any]]:
         "qwen3": lambda: t.Qwen3ForCausalLM(t.Qwen3Config(**GROUPED, head_dim=8)),
         "gemma3": lambda: t.Gemma3ForCausalLM(t.Gemma3TextConfig(**GROUPED, head_dim=8, sliding_window=8)),
         "bloom": lambda: t.BloomForCausalLM(t.BloomConfig(vocab_size=400, hidden_size=32, n_layer=2, n_head=4)),
-        "opt": lambda: t.OPTForCausalLM(t.OPTConfig(vocab_size=400, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=64, word_embed_proj_dim=32, max_position_embeddings=256)),
+        "opt": lambda: t.OPTForCausalLM(
+            t.OPTConfig(
+                vocab_size=400,
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                ffn_dim=64,
+                word_embed_proj_dim=32,
+                max_position_embeddings=256,
+            )
+        ),
         "neox": lambda: t.GPTNeoXForCausalLM(t.GPTNeoXConfig(**SMALL, max_position_embeddings=256)),
     }
 
@@ -154,7 +164,9 @@ def test_models_load_from_folders_and_say_what_they_are(tmp_path: Any, word_toke
         load_model("no-such-org/no-such-model")
     import transformers as t
 
-    t.T5ForConditionalGeneration(t.T5Config(vocab_size=400, d_model=32, d_ff=64, num_layers=1, num_heads=2, d_kv=16)).save_pretrained(tmp_path / "t5")
+    t.T5ForConditionalGeneration(t.T5Config(vocab_size=400, d_model=32, d_ff=64, num_layers=1, num_heads=2, d_kv=16)).save_pretrained(
+        tmp_path / "t5"
+    )
     word_tokenizer.save_pretrained(tmp_path / "t5")
     with pytest.raises(ModelError, match="looked for an architecture named"):
         load_model(str(tmp_path / "t5"))

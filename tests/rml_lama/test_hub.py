@@ -8,12 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
-
 from rml_lama.builders.build import build
+
 from rml_lama.config import BuildConfig
 from rml_lama.errors import ConfigError, DataError
 from rml_lama.hub.folder import read_manifest
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -152,5 +152,3 @@ def test_the_wheel_holds_only_the_package(tmp_path: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(wheel)!r}); import rml_lama; assert rml_lama.__file__.startswith({str(wheel)!r}); "
     code += "from rml_lama.builders.bank import read_bank"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-
-
