@@ -24,6 +24,7 @@ __all__ = ["Ask", "CausalScorer"]
 
 TOKEN_BUDGET = 1536  # tokens a pass, padding included
 LOGIT_BUDGET = 1 << 27  # vocabulary scores a pass
+_CACHE_ROWS = 16
 NODE_BUDGET = 192  # inner nodes of one sequence; attention cost grows with its square
 
 
@@ -131,34 +132,44 @@ class CausalScorer:
 
     def _pass(self, rows: list[_Row]) -> list[np.ndarray]:
         """One forward pass; for each row the log-probabilities of its members."""
+        logits = self._logits(rows)  # (sites of all rows, vocabulary)
+        starts = np.cumsum([0, *(1 + len(row.trie.tokens) for row in rows)])  # a row's sites: end of context, then nodes
+        sites = np.concatenate([start + row.trie.edge_site for start, row in zip(starts[:-1], rows, strict=True)])
+        tokens = np.concatenate([row.trie.edge_token for row in rows])
+        where = torch.from_numpy(sites).to(logits.device)
+        edges = logits[where, torch.from_numpy(tokens).to(logits.device)].float()  # (edges of all rows,)
+        edges -= _log_sum_exp(logits)[where]
+        parts = np.split(edges.double().cpu().numpy(), np.cumsum([len(row.trie.edge_site) for row in rows])[:-1])
+        return [row.trie.path_sums(part) for row, part in zip(rows, parts, strict=True)]
+
+    def _logits(self, rows: list[_Row]) -> torch.Tensor:
+        """Vocabulary scores where an answer token is predicted, (sites of all rows, vocabulary)."""
         width = max(len(row.context) for row in rows)
         nodes = max(len(row.trie.tokens) for row in rows)
-        logits = self._logits(rows, width, nodes)  # (rows, 1 + nodes, vocabulary): the last context token, then the nodes
-        totals = torch.stack([torch.logsumexp(part.float(), dim=-1) for part in logits])  # (rows, 1 + nodes)
-        results = []
-        for number, row in enumerate(rows):
-            trie = row.trie
-            sites = torch.from_numpy(trie.edge_site).to(logits.device)
-            tokens = torch.from_numpy(trie.edge_token).to(logits.device)
-            edges = logits[number, sites, tokens].float() - totals[number, sites]  # (edges,)
-            results.append(trie.path_sums(edges.double().cpu().numpy()))
-        return results
-
-    def _logits(self, rows: list[_Row], width: int, nodes: int) -> torch.Tensor:
         ids, positions, mask = _pack(rows, width, nodes)
         device = self._model.device
         kwargs: dict[str, Any] = {"input_ids": torch.from_numpy(ids).to(device), "use_cache": False}
         if self.tree:
             bias = torch.where(torch.from_numpy(mask), 0.0, torch.finfo(self._model.dtype).min).to(self._model.dtype)
             kwargs |= {"attention_mask": bias[:, None].to(device), "position_ids": torch.from_numpy(positions).to(device)}
+            first = [width - 1] * len(rows)
         else:  # a plain row: real tokens first, so that every model counts positions the same way
             kwargs["attention_mask"] = torch.from_numpy(_right_pad(kwargs["input_ids"], rows, width)).to(device)
-            logits = self._model(**kwargs).logits  # (rows, width + nodes, vocabulary)
-            starts = torch.tensor([len(row.context) - 1 for row in rows], device=device)
-            index = (starts[:, None] + torch.arange(nodes + 1, device=device)).clamp(max=logits.shape[1] - 1)  # (rows, 1 + nodes)
-            return torch.stack([part[keep] for part, keep in zip(logits, index, strict=True)])
-        output: torch.Tensor = self._model(**kwargs, logits_to_keep=nodes + 1).logits
-        return output
+            first = [len(row.context) - 1 for row in rows]
+        size = width + nodes
+        flat = [number * size + start + np.arange(1 + len(row.trie.tokens)) for number, (start, row) in enumerate(zip(first, rows))]
+        keep = torch.from_numpy(np.concatenate(flat)).to(device)
+
+        def only_sites(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+            hidden = inputs[0]  # (rows, width + nodes, hidden) -> (1, sites, hidden), contiguous: one matrix product
+            return (hidden.reshape(-1, hidden.shape[-1])[keep][None], *inputs[1:])
+
+        hook = self._model.get_output_embeddings().register_forward_pre_hook(only_sites)
+        try:
+            output: torch.Tensor = self._model(**kwargs).logits
+        finally:
+            hook.remove()
+        return output[0]
 
     def _tree_is_exact(self) -> bool:
         """Try tree attention against plain rows on three small candidates of different lengths."""
@@ -172,6 +183,16 @@ class CausalScorer:
             return False
         tolerance = 1e-3 if self._model.dtype == torch.float32 else 0.25
         return all(np.allclose(ours[0], theirs[0], atol=tolerance, rtol=0) for ours, theirs in zip(tree, plain, strict=True))
+
+
+def _log_sum_exp(logits: torch.Tensor) -> torch.Tensor:
+    """Over the vocabulary, in float32; overwrites `logits`, in pieces that stay in the processor's cache."""
+    totals = torch.empty(len(logits), device=logits.device)
+    for start in range(0, len(logits), _CACHE_ROWS):
+        piece = logits[start : start + _CACHE_ROWS].float()  # (few sites, vocabulary)
+        top = piece.amax(dim=-1, keepdim=True)
+        totals[start : start + _CACHE_ROWS] = piece.sub_(top).exp_().sum(dim=-1).log_() + top[:, 0]
+    return totals
 
 
 def _row(number: int, members: list[int], context: list[int], tokens: list[list[int]]) -> _Row:
