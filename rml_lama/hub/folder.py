@@ -25,7 +25,7 @@ __all__ = ["MANIFEST", "BuildFolder", "content_hash", "new_folder", "read_manife
 
 MANIFEST = "MANIFEST.json"
 _COMPRESSION = "zstd"
-_ROW_GROUP = 32_768
+_ROW_GROUP = 8_192
 
 
 @dataclass(slots=True)
