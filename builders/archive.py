@@ -27,6 +27,8 @@ MAX_MEMBERS = 200_000
 
 
 class Archive(Protocol):
+    """A flat set of named members that can be read as streams."""
+
     path: Path
 
     def names(self) -> tuple[str, ...]:

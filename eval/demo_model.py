@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import io
 import logging
 import os
@@ -82,9 +83,8 @@ def _convert(source: Path, target: Path) -> None:
 @contextlib.contextmanager
 def _one_reader() -> Iterator[None]:
     """transformers reads the file's 262,144 tokens anew for config, weights and tokenizer; this lets it read them once."""
-    import gguf
-
-    reader: Any = gguf.GGUFReader
+    gguf: Any = importlib.import_module("gguf")
+    reader = gguf.GGUFReader
     gguf.GGUFReader = functools.cache(reader)
     try:
         yield

@@ -1,0 +1,1 @@
+"""The committed facts of the `open` track, and the differences between their sources."""

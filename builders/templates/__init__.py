@@ -1,0 +1,1 @@
+"""The template bank: one JSONL file a language."""

@@ -1,0 +1,1 @@
+"""Verdicts of the second readers: one JSONL file a language."""
