@@ -13,11 +13,9 @@ from rml_lama.builders.bank import BANK
 
 from rml_lama.errors import DataError
 from rml_lama.languages import ALL_CODES
-from rml_lama.records import template_id_of
+from rml_lama.records import VERDICTS, template_id_of
 
-__all__ = ["VERDICTS", "read_reviews"]
-
-VERDICTS = ("natural", "acceptable", "wrong")
+__all__ = ["read_reviews"]
 
 
 def read_reviews(languages: Sequence[str] = ALL_CODES, folder: Path = BANK / "review") -> dict[str, str]:

@@ -111,6 +111,29 @@ def build(
 
 
 @app.command()
+def validate(
+    data: Annotated[Path | None, typer.Argument(help="A build folder; default: the phrasings of the package.")] = None,
+    templates: Annotated[Path | None, typer.Option(help="A file of phrasings, <lang>.jsonl.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="A review sheet <lang>.csv: written when it is not there, read when it is.")] = None,
+    reader: Annotated[str, typer.Option(help="Who filled in the sheet.")] = "person",
+    out: Annotated[Path | None, typer.Option(help="Where readings of a sheet go; default: <sheet>.jsonl.")] = None,
+) -> None:
+    """Check phrasings, and write or read a review sheet for people.
+
+    Example: `rml-lama validate out --sheet de.csv`
+    """
+    from rml_lama.validation.command import check_phrasings, exchange_sheet
+
+    if sheet is not None:
+        typer.echo(exchange_sheet(sheet, data, reader=reader, out=out))
+        return
+    report, failures = check_phrasings(data, templates)
+    typer.echo(report)
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="A Hub id, a local folder, or `demo` (Gemma 3 270M from PyPI).")],
     data: Annotated[Path, typer.Option(help="A build folder.")],

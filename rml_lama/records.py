@@ -10,9 +10,23 @@ from typing import Literal
 
 from rml_lama.errors import DataError
 
-__all__ = ["RELATIONS", "Fact", "Query", "Reject", "Relation", "Template", "Verdict", "fact_id_of", "template_id_of"]
+__all__ = [
+    "OBJECT",
+    "RELATIONS",
+    "SUBJECT",
+    "VERDICTS",
+    "Fact",
+    "Query",
+    "Reject",
+    "Relation",
+    "Template",
+    "Verdict",
+    "fact_id_of",
+    "template_id_of",
+]
 
 SUBJECT, OBJECT = "[X]", "[Y]"
+VERDICTS = ("natural", "acceptable", "wrong")  # what a second reader may call a phrasing
 Kind = Literal["1-1", "N-1", "N-M"]
 
 
