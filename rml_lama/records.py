@@ -135,6 +135,8 @@ class Fact:
     single_answer: bool
     source: str
     license: str
+    subject_qid: str = ""  # Wikidata's ids, where known
+    object_qid: str = ""
 
     @property
     def fact_id(self) -> str:

@@ -30,7 +30,7 @@ QUERIES = _schema(
     ("source license", pa.string()),
 )
 FACTS = _schema(
-    ("fact_id relation subject_id object_id", pa.string()),
+    ("fact_id relation subject_id object_id subject_qid object_qid", pa.string()),
     ("languages subjects objects", _texts),
     ("parallel single_answer", pa.bool_()),
     ("source license", pa.string()),
@@ -67,6 +67,8 @@ def fact_rows(facts: Iterable[Fact], languages: tuple[str, ...]) -> pa.Table:
                 "relation": fact.relation,
                 "subject_id": fact.subject_id,
                 "object_id": fact.object_id,
+                "subject_qid": fact.subject_qid,
+                "object_qid": fact.object_qid,
                 "languages": codes,
                 "subjects": [fact.labels[code][0] for code in codes],
                 "objects": [fact.labels[code][1] for code in codes],

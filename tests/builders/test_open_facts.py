@@ -76,13 +76,30 @@ def test_no_label_is_a_code_or_stray(facts: dict[tuple[str, str, str], Fact]) ->
                 assert label != item.partition(":")[2] or item.startswith("tz:")
 
 
+def test_qids_where_known(facts: dict[tuple[str, str, str], Fact]) -> None:
+    assert (facts["P36", "iso3166:FR", "tz:Europe/Paris"].subject_qid, facts["P36", "iso3166:FR", "tz:Europe/Paris"].object_qid) == (
+        "Q142",
+        "Q90",
+    )
+    assert facts["P30", "iso3166:KE", "m49:002"].object_qid == "Q15"
+    assert facts["P37", "iso3166:CH", "bcp47:de"].object_qid == "Q188"
+    assert facts["P36", "iso3166:GE", "tz:Asia/Tbilisi"].subject_qid == "Q230", "the country, not the state"
+    by_item: dict[str, set[str]] = {}
+    for fact in facts.values():
+        by_item.setdefault(fact.subject_id, set()).add(fact.subject_qid)
+        by_item.setdefault(fact.object_id, set()).add(fact.object_qid)
+    assert all(len(qids) == 1 for qids in by_item.values())
+    known = sorted(qid for qids in by_item.values() for qid in qids if qid)
+    assert len(known) == len(set(known)) > 300
+
+
 def test_bad_files(tmp_path: Path) -> None:
     file = tmp_path / "open.tsv"
     file.write_text("a\tb\n")
     with pytest.raises(DataError, match="must name the columns"):
         OpenSource(file=file)
     file.write_text(FACTS_FILE.read_text().splitlines()[0] + "\nP36\tx\n")
-    with pytest.raises(DataError, match=r"2 columns, not 5.*:2"):
+    with pytest.raises(DataError, match=r"2 columns, not 7.*:2"):
         OpenSource(file=file)
     with pytest.raises(DataError, match="no facts of P19"):
         OpenSource(relations=("P19",))
