@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="demo")
     parser.add_argument("--languages", default="en,de,fr,es,it,ru,pl,el,fa,he,ar,tr,hu,ja,ko,zh,vi,id")
+    parser.add_argument("--relations", default="", help="default: all that mLAMA's templates make usable")
     parser.add_argument("--facts", type=int, default=10)
     parser.add_argument("--phrasings", type=int, default=0, help="0: all causal ones")
     parser.add_argument("--candidates", type=int, default=30)
@@ -114,7 +115,8 @@ def main() -> None:
     config = BuildConfig(track="lama", languages=languages)
     build(options.out / "ours", config, mlama=options.mlama, labels=options.labels)
     build(options.out / "theirs", config, mlama=options.mlama, labels=options.labels, bank=options.out / "bank")
-    common = {"limit_facts": options.facts, "max_candidates": options.candidates}
+    relations = tuple(filter(None, options.relations.split(",")))
+    common = {"relations": relations, "limit_facts": options.facts, "max_candidates": options.candidates}
     theirs_run = rml_lama.evaluate(options.model, options.out / "theirs", out=options.out / "run-theirs", **common)
     ours_run = rml_lama.evaluate(
         options.model, options.out / "ours", out=options.out / "run-ours", limit_templates=options.phrasings, **common
