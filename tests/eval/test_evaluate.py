@@ -160,6 +160,17 @@ def test_wishes_that_cannot_be_met(tiny: LoadedModel, open_build: Path) -> None:
         evaluate(tiny, open_build / "data", **OPTIONS)
 
 
+def test_a_build_that_lost_a_file(tiny: LoadedModel, open_build: Path, tmp_path: Path) -> None:
+    import shutil
+
+    for lost in ("facts", "en"):
+        folder = tmp_path / lost
+        shutil.copytree(open_build, folder)
+        (folder / "data" / f"{lost}.parquet").unlink()
+        with pytest.raises(DataError, match=rf"cannot read.*{lost}.parquet"):
+            evaluate(tiny, folder, **OPTIONS)
+
+
 def test_the_plan_needs_no_model(open_build: Path) -> None:
     config = EvaluateConfig(**OPTIONS)
     assert plan(open_build, config) == "32 queries in 2 languages and 2 relations; 192 candidates to score"
