@@ -6,7 +6,7 @@ PIP_OPTIONS ?=
 SHARED ?= $(or $(RML_LAMA_SHARED),../shared/data)
 DEMO_DIR ?= demo
 
-.PHONY: demo test test-fast lint types bench compat clean facts
+.PHONY: demo test test-fast lint types bench compat clean facts .links
 
 demo: $(VENV)/demo.stamp
 	sh benchmarks/demo.sh $(BIN) $(DEMO_DIR)
@@ -25,7 +25,7 @@ lint: $(VENV)/dev.stamp
 types: $(VENV)/dev.stamp .links
 	cd .links && MYPYPATH=. ../$(BIN)/mypy --config-file ../pyproject.toml -p rml_lama
 
-.links: Makefile
+.links:
 	rm -rf .links && mkdir -p .links/rml_lama
 	for path in rml_lama/*; do ln -s "../../$$path" .links/rml_lama/; done
 	for name in builders validation eval; do ln -s "../../$$name" .links/rml_lama/$$name; done

@@ -16,10 +16,10 @@ from collections import defaultdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from rml_lama.builders.bank import read_bank
-from rml_lama.builders.reviews import read_reviews
 from sacrebleu.metrics import CHRF
 
+from rml_lama.builders.bank import read_bank
+from rml_lama.builders.reviews import read_reviews
 from rml_lama.languages import LANGUAGES
 from rml_lama.records import VERDICTS, Template
 

@@ -17,13 +17,13 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+
+import rml_lama
 from rml_lama.builders.build import build
+from rml_lama.config import BuildConfig
 from rml_lama.eval.bootstrap import Estimate, MacroBootstrap
 from rml_lama.eval.candidates import draw_key
 from rml_lama.eval.metrics import precision_at
-
-import rml_lama
-from rml_lama.config import BuildConfig
 from rml_lama.languages import LANGUAGES
 from rml_lama.records import RELATIONS
 

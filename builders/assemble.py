@@ -6,15 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rml_lama.records import Fact, Query, Template
 
-__all__ = ["by_relation", "queries"]
-
-
-def by_relation(templates: Iterable[Template]) -> dict[tuple[str, str], list[Template]]:
-    """Templates by (language, relation), in input order."""
-    groups: dict[tuple[str, str], list[Template]] = {}
-    for template in templates:
-        groups.setdefault((template.language, template.relation), []).append(template)
-    return groups
+__all__ = ["queries"]
 
 
 def queries(facts: Iterable[Fact], language: str, templates: Mapping[tuple[str, str], Sequence[Template]]) -> Iterator[Query]:

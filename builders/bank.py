@@ -7,14 +7,15 @@ review verdicts were written by language models; the card and the docs say so.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rml_lama.errors import DataError
 from rml_lama.languages import ALL_CODES
 from rml_lama.records import RELATIONS, Template
 
-__all__ = ["BANK", "read_bank", "read_templates"]
+__all__ = ["BANK", "json_rows", "read_bank", "read_templates"]
 
 BANK = Path(__file__).parent / "templates"
 _FIELDS = {"relation": str, "text": str, "causal": bool, "frame": str, "provenance": str, "parent": str}
@@ -41,11 +42,15 @@ def read_bank(languages: Sequence[str] = ALL_CODES, folder: Path = BANK) -> list
 
 def read_templates(file: Path, language: str) -> list[Template]:
     """The phrasings of one file. Raises `DataError` with the line."""
+    return [_template(row, language, file, number) for number, row in json_rows(file)]
+
+
+def json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSONL file with their line numbers; empty lines are passed over. Raises `DataError` with the line."""
     try:
         content = file.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read: {error.strerror}", file) from error
-    templates = []
     for number, raw in enumerate(content.split(b"\n"), 1):
         if not raw.strip():
             continue
@@ -55,13 +60,12 @@ def read_templates(file: Path, language: str) -> list[Template]:
             raise DataError("invalid UTF-8", file, number) from error
         except ValueError as error:
             raise DataError(f"not JSON: {error}", file, number) from error
-        templates.append(_template(row, language, file, number))
-    return templates
+        if not isinstance(row, dict):
+            raise DataError("not a JSON object", file, number)
+        yield number, row
 
 
-def _template(row: object, language: str, file: Path, number: int) -> Template:
-    if not isinstance(row, dict):
-        raise DataError("not a JSON object", file, number)
+def _template(row: dict[str, Any], language: str, file: Path, number: int) -> Template:
     if unknown := sorted(set(row) - set(_FIELDS)):
         raise DataError(f"unknown field {unknown[0]!r}; known: {', '.join(_FIELDS)}", file, number)
     for name in _REQUIRED:

@@ -16,20 +16,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rml_lama import __version__
 from rml_lama.builders.archive import file_sha256
-from rml_lama.builders.assemble import by_relation, queries
+from rml_lama.builders.assemble import queries
 from rml_lama.builders.bank import BANK, read_bank
 from rml_lama.builders.base import Source
 from rml_lama.builders.reviews import read_reviews
-from rml_lama.validation.runner import REGISTRY, validate
-
-from rml_lama import __version__
 from rml_lama.config import BuildConfig, config_hash
 from rml_lama.errors import ConfigError, DataError
 from rml_lama.hub.card import render_card
 from rml_lama.hub.folder import MANIFEST, BuildFolder, content_hash, new_folder
 from rml_lama.hub.schema import fact_rows, query_batch, reject_rows, template_rows
-from rml_lama.records import RELATIONS, Fact, Reject, Template
+from rml_lama.records import RELATIONS, Fact, Reject, Template, by_relation, relation_order
+from rml_lama.validation.runner import REGISTRY, validate
 
 __all__ = ["BuildSummary", "build", "make_source"]
 
@@ -161,7 +160,7 @@ def _manifest(folder: BuildFolder, config: BuildConfig, source: Source, template
         "config": asdict(config),
         "config_hash": config_hash(config),
         "languages": languages,
-        "relations": sorted({template.relation for template in templates}, key=lambda relation: int(relation[1:])),
+        "relations": sorted({template.relation for template in templates}, key=relation_order),
         "rows": dict(sorted(folder.rows.items())),
         "configs": configs,
         "files": checksums,

@@ -16,7 +16,6 @@ from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 
 from rml_lama.builders.archive import file_sha256, unpack
-
 from rml_lama.errors import ConfigError, FetchError, OutputError
 
 __all__ = ["MLAMA_URL", "download", "fetch_mlama"]

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rml_lama.builders.archive import file_sha256
-
 from rml_lama.errors import DataError
 from rml_lama.languages import LANGUAGES
 

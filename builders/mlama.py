@@ -8,7 +8,6 @@ file and line.
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,14 +16,11 @@ from typing import Any
 
 from rml_lama.builders.archive import Archive, lines, open_archive
 from rml_lama.builders.labels import clean_label, read_overlays, to_simplified
-
 from rml_lama.errors import DataError
 from rml_lama.languages import ALL_CODES, FIRST_TIER
 from rml_lama.records import RELATIONS, Fact, Reject, relation_order
 
 __all__ = ["MLamaSource"]
-
-logger = logging.getLogger(__name__)
 
 Triple = tuple[str, str]  # subject and object id
 Labels = tuple[str, str]  # subject and object label

@@ -16,7 +16,6 @@ from typing import Any
 
 from rml_lama.builders.archive import file_sha256
 from rml_lama.builders.labels import clean_label
-
 from rml_lama.errors import DataError
 from rml_lama.languages import ALL_CODES, LANGUAGES
 from rml_lama.records import Fact, Reject

@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from rml_lama.eval.models import LoadedModel
-from rml_lama.eval.trie import Trie, build_trie
 
 from rml_lama.errors import ModelError, ScoreError
+from rml_lama.eval.models import LoadedModel
+from rml_lama.eval.trie import Trie, build_trie
 
 __all__ = ["Ask", "CausalScorer"]
 
 TOKEN_BUDGET = 1536  # tokens a pass, padding included
 LOGIT_BUDGET = 1 << 27  # vocabulary scores a pass
-_CACHE_ROWS = 16
 NODE_BUDGET = 192  # inner nodes of one sequence; attention cost grows with its square
+_CACHE_ROWS = 16  # sites whose vocabulary scores are summed up at once
 
 
 @dataclass(frozen=True, slots=True)

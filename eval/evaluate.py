@@ -7,7 +7,6 @@ its result has the same bytes as an undisturbed one's.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rml_lama.eval.candidates import Candidates, read_candidates
-from rml_lama.eval.metrics import rank
-from rml_lama.eval.results import PREDICTIONS, Result, summarize
-from rml_lama.eval.selection import Shard, select
 
 from rml_lama import __version__
 from rml_lama.config import EvaluateConfig
 from rml_lama.errors import ConfigError, DataError, OutputError
+from rml_lama.eval.candidates import Candidates, read_candidates
+from rml_lama.eval.metrics import rank
+from rml_lama.eval.results import PREDICTIONS, Result, summarize
+from rml_lama.eval.selection import Shard, select
 from rml_lama.hub.folder import content_hash, read_manifest
 from rml_lama.signature import Signature
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "plan"]
 
-logger = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
 _BATCH = 64  # queries handed to the scorer at once; it makes its own batches
 

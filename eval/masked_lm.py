@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from rml_lama.eval.causal_lm import LOGIT_BUDGET, TOKEN_BUDGET, Ask
-from rml_lama.eval.models import LoadedModel
 
 from rml_lama.errors import ModelError, ScoreError
+from rml_lama.eval.causal_lm import LOGIT_BUDGET, TOKEN_BUDGET, Ask
+from rml_lama.eval.models import LoadedModel
 
 __all__ = ["MaskedScorer"]
 

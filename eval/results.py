@@ -15,11 +15,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from rml_lama.builders.archive import file_sha256
+from rml_lama.errors import DataError, OutputError
 from rml_lama.eval.bootstrap import Estimate, MacroBootstrap
 from rml_lama.eval.metrics import precision_at, reciprocal_rank
-
-from rml_lama.errors import DataError, OutputError
 from rml_lama.languages import LANGUAGES
 from rml_lama.signature import Signature
 

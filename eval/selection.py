@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from rml_lama.eval.candidates import draw_key
 
 from rml_lama.config import EvaluateConfig
 from rml_lama.errors import ConfigError, DataError
+from rml_lama.eval.candidates import draw_key
 from rml_lama.records import Query
 
 __all__ = ["Shard", "select"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,7 +21,9 @@ __all__ = [
     "Relation",
     "Template",
     "Verdict",
+    "by_relation",
     "fact_id_of",
+    "relation_order",
     "template_id_of",
 ]
 
@@ -180,6 +182,14 @@ class Template:
         if not blank:
             raise DataError(f"template {self.template_id} has no {OBJECT}")
         return before.replace(SUBJECT, subject), after.replace(SUBJECT, subject)
+
+
+def by_relation(templates: Iterable[Template]) -> dict[tuple[str, str], list[Template]]:
+    """The sets of phrasings: templates by (language, relation), in input order."""
+    groups: dict[tuple[str, str], list[Template]] = {}
+    for template in templates:
+        groups.setdefault((template.language, template.relation), []).append(template)
+    return groups
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,6 @@ def bank(tmp_path: Path) -> Path:
 def open_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The open track in four languages."""
     from rml_lama.builders.build import build
-
     from rml_lama.config import BuildConfig
 
     out = tmp_path_factory.mktemp("builds") / "open"

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from rml_lama.builders.bank import read_bank, read_templates
-from rml_lama.validation.runner import REGISTRY, validate
-from rml_lama.validation.sheet import append_readings, read_sheet, write_sheet
 
+from rml_lama.builders.bank import read_bank, read_templates
 from rml_lama.errors import ConfigError, DataError
 from rml_lama.hub.folder import read_manifest
 from rml_lama.languages import language
 from rml_lama.records import Reject, Template
+from rml_lama.validation.runner import REGISTRY, validate
+from rml_lama.validation.sheet import append_readings, read_sheet, write_sheet
 
 __all__ = ["check_phrasings", "exchange_sheet"]
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from rml_lama.records import Reject, Template, Verdict, by_relation
 from rml_lama.validation.base import Context, Filter
 from rml_lama.validation.structure import Structure
-
-from rml_lama.records import Reject, Template, Verdict
 
 __all__ = ["REGISTRY", "validate"]
 
@@ -17,7 +16,7 @@ REGISTRY: dict[str, type[Filter]] = {"structure": Structure}
 def validate(templates: Iterable[Template], filters: Sequence[Filter]) -> tuple[list[Template], list[Reject]]:
     """Split templates into the accepted ones and one reject for each failed filter, both in input order."""
     everything = list(templates)
-    context = Context(_grouped(everything))
+    context = Context(by_relation(everything))
     accepted: list[Template] = []
     rejects: list[Reject] = []
     for template in everything:
@@ -27,13 +26,6 @@ def validate(templates: Iterable[Template], filters: Sequence[Filter]) -> tuple[
         if not failed:
             accepted.append(template)
     return accepted, rejects
-
-
-def _grouped(templates: Iterable[Template]) -> dict[tuple[str, str], list[Template]]:
-    groups: dict[tuple[str, str], list[Template]] = {}
-    for template in templates:
-        groups.setdefault((template.language, template.relation), []).append(template)
-    return groups
 
 
 def _reject(template: Template, verdict: Verdict) -> Reject:

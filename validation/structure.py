@@ -9,10 +9,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from rml_lama.validation.base import Context
-
 from rml_lama.languages import LANGUAGES, Language
 from rml_lama.records import OBJECT, SUBJECT, Template, Verdict
+from rml_lama.validation.base import Context
 
 __all__ = ["MAX_CAUSAL_SUFFIX", "MAX_FRAME_SHARE", "Structure", "faults", "folded"]
 

@@ -81,7 +81,7 @@ def _header(manifest: Mapping[str, Any]) -> str:
         "annotations_creators": ["machine-generated"],
         "language_creators": ["machine-generated"],
         "multilinguality": ["multilingual"],
-        "size_categories": [_size(sum(manifest["rows"][code] for code in manifest["languages"] if code in manifest["rows"]))],
+        "size_categories": [_size(sum(manifest["rows"][code] for code in manifest["languages"]))],
         "configs": configs,
     }
     return "---\n" + yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=1000) + "---\n\n"

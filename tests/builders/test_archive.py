@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rml_lama.builders.archive import lines, open_archive, unpack
 
+from rml_lama.builders.archive import lines, open_archive, unpack
 from rml_lama.errors import DataError, OutputError, UnsafeArchiveError
 
 

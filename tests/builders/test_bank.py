@@ -7,14 +7,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from rml_lama.builders.bank import BANK, read_bank
 from rml_lama.builders.reviews import read_reviews
-from rml_lama.validation.runner import validate
-from rml_lama.validation.structure import Structure
-
 from rml_lama.errors import DataError
 from rml_lama.languages import ALL_CODES
 from rml_lama.records import RELATIONS, Template
+from rml_lama.validation.runner import validate
+from rml_lama.validation.structure import Structure
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,9 @@ def test_reviews_are_checked(tmp_path: Path) -> None:
         read_reviews(("en",), tmp_path)
     (tmp_path / "en.jsonl").write_text("{}\n")
     with pytest.raises(DataError, match="not a reading"):
+        read_reviews(("en",), tmp_path)
+    (tmp_path / "en.jsonl").write_bytes(b"\n\xff\n")
+    with pytest.raises(DataError, match=r"invalid UTF-8.*en.jsonl:2"):
         read_reviews(("en",), tmp_path)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from rml_lama.builders.build import build
 
+from rml_lama.builders.build import build
 from rml_lama.config import BuildConfig
 from rml_lama.errors import DataError, OutputError
 from rml_lama.hub.schema import FACTS, QUERIES, REJECTED, TEMPLATES

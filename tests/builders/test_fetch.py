@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from rml_lama.builders.fetch import download, fetch_mlama
 
+from rml_lama.builders.fetch import download, fetch_mlama
 from rml_lama.errors import ConfigError, FetchError, UnsafeArchiveError
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rml_lama.builders.mlama import MLamaSource
 
+from rml_lama.builders.mlama import MLamaSource
 from rml_lama.errors import ConfigError, DataError
 from rml_lama.languages import FIRST_TIER
 from tests.conftest import CAPITALS, mlama_line
@@ -118,7 +118,6 @@ def test_labels_are_no_folder(make_zip: MakeZip, mlama_files: dict[str, str], tm
 
 def test_the_lama_track_needs_its_archive() -> None:
     from rml_lama.builders.build import make_source
-
     from rml_lama.config import BuildConfig
 
     with pytest.raises(ConfigError, match="needs --mlama"):

@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from rml_lama.builders.open_decisions import SAME_CITY, same_city
 from rml_lama.builders.open_facts import FACTS_FILE, OpenSource
-
 from rml_lama.errors import DataError
 from rml_lama.languages import ALL_CODES
 from rml_lama.records import Fact

@@ -9,14 +9,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
-from rml_lama.eval.candidates import read_candidates
-from rml_lama.eval.evaluate import evaluate, plan
-from rml_lama.eval.models import LoadedModel
-from rml_lama.eval.results import Result
 
 import rml_lama
 from rml_lama.config import EvaluateConfig
 from rml_lama.errors import ConfigError, DataError, OutputError
+from rml_lama.eval.candidates import read_candidates
+from rml_lama.eval.evaluate import evaluate, plan
+from rml_lama.eval.models import LoadedModel
+from rml_lama.eval.results import Result
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
 

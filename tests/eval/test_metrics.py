@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rml_lama.eval.bootstrap import MacroBootstrap
 from rml_lama.eval.metrics import precision_at, rank, reciprocal_rank
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from rml_lama.eval.causal_lm import Ask, CausalScorer
-from rml_lama.eval.models import LoadedModel, load_model
 
 import rml_lama
+from rml_lama.eval.causal_lm import Ask, CausalScorer
+from rml_lama.eval.models import LoadedModel, load_model
 
 pytestmark = [
     pytest.mark.model,

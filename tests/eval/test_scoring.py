@@ -11,12 +11,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+from rml_lama.errors import ModelError, ScoreError
 from rml_lama.eval.causal_lm import Ask, CausalScorer
 from rml_lama.eval.masked_lm import MaskedScorer
 from rml_lama.eval.models import LoadedModel, load_model
 from rml_lama.eval.trie import build_trie
-
-from rml_lama.errors import ModelError, ScoreError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
 

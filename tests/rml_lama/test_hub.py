@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rml_lama.builders.build import build
 
+from rml_lama.builders.build import build
 from rml_lama.config import BuildConfig
 from rml_lama.errors import ConfigError, DataError
 from rml_lama.hub.folder import read_manifest

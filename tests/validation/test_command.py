@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
+
 from rml_lama.builders.bank import read_bank
 from rml_lama.builders.reviews import read_reviews
-from rml_lama.validation.command import check_phrasings, exchange_sheet
-
 from rml_lama.errors import ConfigError, DataError
+from rml_lama.validation.command import check_phrasings, exchange_sheet
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -98,9 +98,8 @@ def test_sheets_that_cannot_be(open_build: Path, tmp_path: Path) -> None:
 
 
 def test_a_cell_is_never_a_formula(tmp_path: Path) -> None:
-    from rml_lama.validation.sheet import write_sheet
-
     from rml_lama.records import Template
+    from rml_lama.validation.sheet import write_sheet
 
     write_sheet(tmp_path / "en.csv", [Template("en", "P36", "[X] has [Y].", True)], {"P36": [("=cmd()", "Paris")]})
     assert rows_of(tmp_path / "en.csv")[0]["example_1"].startswith("'=cmd()")

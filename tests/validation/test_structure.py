@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+
+from rml_lama.records import Template
 from rml_lama.validation.base import Context
 from rml_lama.validation.runner import validate
 from rml_lama.validation.structure import Structure, faults
-
-from rml_lama.records import Template
 
 
 def template(text: str, *, language: str = "en", causal: bool = True, frame: str = "") -> Template:
