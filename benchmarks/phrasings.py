@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import zipfile
 from collections import defaultdict
 from pathlib import Path
@@ -19,32 +20,34 @@ from pathlib import Path
 import numpy as np
 
 import rml_lama
+from rml_lama.builders.bank import BANK
 from rml_lama.builders.build import build
 from rml_lama.config import BuildConfig
 from rml_lama.eval.bootstrap import Estimate, MacroBootstrap
 from rml_lama.eval.candidates import draw_key
 from rml_lama.eval.metrics import precision_at
+from rml_lama.eval.models import load_model
+from rml_lama.hub.folder import read_manifest
 from rml_lama.languages import LANGUAGES
 from rml_lama.records import RELATIONS
+from rml_lama.validation.structure import MAX_CAUSAL_SUFFIX
 
 Key = tuple[str, str, str]  # language, relation, fact
 
 
-def mlama_bank(archive: Path, folder: Path, languages: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Write mLAMA's usable templates as a bank; the (language, relation) pairs that it holds."""
+def mlama_bank(archive: Path, folder: Path, code: str) -> list[str]:
+    """Write mLAMA's usable templates of a language as a bank; the relations that it holds."""
     folder.mkdir(parents=True, exist_ok=True)
-    usable = []
+    usable, lines = [], []
     with zipfile.ZipFile(archive) as members:
-        for code in languages:
-            lines = []
-            for line in members.read(f"mlama1.1/{code}/templates.jsonl").decode().splitlines():
-                row = json.loads(line)
-                text = " ".join(row["template"].split()).removesuffix(".").rstrip() + LANGUAGES[code].final
-                good = text.count("[X]") == text.count("[Y]") == 1 and text.find("[X]") < text.find("[Y]")
-                if row["relation"] in RELATIONS and good and len(text.split("[Y]")[1]) <= 25:
-                    lines.append(json.dumps({"relation": row["relation"], "text": text, "causal": True, "provenance": "mlama"}))
-                    usable.append((code, row["relation"]))
-            (folder / f"{code}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        rows = [json.loads(line) for line in members.read(f"mlama1.1/{code}/templates.jsonl").decode().splitlines()]
+    for row in rows:
+        text = " ".join(row["template"].split()).removesuffix(".").rstrip() + LANGUAGES[code].final
+        good = text.count("[X]") == text.count("[Y]") == 1 and text.find("[X]") < text.find("[Y]")
+        if row["relation"] in RELATIONS and good and len(text.split("[Y]")[1]) <= MAX_CAUSAL_SUFFIX:
+            lines.append(json.dumps({"relation": row["relation"], "text": text, "causal": True, "provenance": "mlama"}))
+            usable.append(row["relation"])
+    (folder / f"{code}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return usable
 
 
@@ -97,6 +100,23 @@ def _line(name: str, values: list[Estimate]) -> str:
     return f"| {name} | " + " | ".join(shown) + " |"
 
 
+def _run(folder: Path) -> Path:
+    """Where the run on a build is kept; a build of other phrasings gets another one."""
+    return folder.parent / f"run-{folder.name}-{read_manifest(folder)['sha256'][:12]}"
+
+
+def sets_table(ours: dict[Key, dict[str, tuple[float, float]]], theirs: dict[Key, tuple[float, float]]) -> str:
+    """A line a phrasing, tab-separated: language, relation, phrasing, facts, and both sides' P@1 and gold log-probability."""
+    sums: dict[tuple[str, str, str], list[tuple[float, ...]]] = defaultdict(list)
+    for (code, relation, fact), by_phrasing in ours.items():
+        for name, value in by_phrasing.items():
+            sums[code, relation, name].append((*theirs[code, relation, fact], *value))
+    lines = ["language\trelation\tphrasing\tfacts\tmlama_p1\tmlama_logp\tours_p1\tours_logp"]
+    for key, values in sorted(sums.items()):
+        lines.append("\t".join([*key, str(len(values)), *(f"{mean:.3f}" for mean in np.mean(values, axis=0))]))
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Command line of the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -110,22 +130,24 @@ def main() -> None:
     parser.add_argument("--phrasings", type=int, default=0, help="0: all causal ones")
     parser.add_argument("--candidates", type=int, default=30)
     options = parser.parse_args()
-    languages = tuple(options.languages.split(","))
-    usable = mlama_bank(options.mlama, options.out / "bank", languages)
-    config = BuildConfig(track="lama", languages=languages)
-    build(options.out / "ours", config, mlama=options.mlama, labels=options.labels)
-    build(options.out / "theirs", config, mlama=options.mlama, labels=options.labels, bank=options.out / "bank")
     relations = tuple(filter(None, options.relations.split(",")))
-    common = {"relations": relations, "limit_facts": options.facts, "max_candidates": options.candidates}
-    theirs_run = rml_lama.evaluate(options.model, options.out / "theirs", out=options.out / "run-theirs", **common)
-    ours_run = rml_lama.evaluate(
-        options.model, options.out / "ours", out=options.out / "run-ours", limit_templates=options.phrasings, **common
-    )
-    pairs = set(usable)
-    theirs = {key: next(iter(value.values())) for key, value in scores(theirs_run).items()}
-    ours = {key: value for key, value in scores(ours_run).items() if key[:2] in pairs and key in theirs}
+    ours: dict[Key, dict[str, tuple[float, float]]] = {}
+    theirs: dict[Key, tuple[float, float]] = {}
+    model = load_model(options.model)
+    for code in options.languages.split(","):
+        usable = mlama_bank(options.mlama, options.out / code / "bank", code)
+        chosen = tuple(relation for relation in usable if relation in relations or not relations)
+        limits = {"relations": chosen, "limit_facts": options.facts, "max_candidates": options.candidates}
+        sides = []
+        for side, bank, phrasings in (("mlama", options.out / code / "bank", 1), ("ours", BANK, options.phrasings)):
+            folder = options.out / code / side
+            build(folder, BuildConfig(track="lama", languages=(code,)), mlama=options.mlama, labels=options.labels, bank=bank)
+            sides.append(scores(rml_lama.evaluate(model, folder, out=_run(folder), limit_templates=phrasings, **limits)))
+        theirs |= {key: next(iter(value.values())) for key, value in sides[0].items() if key in sides[1]}
+        ours |= {key: value for key, value in sides[1].items() if key in theirs}
+        print(f"{code} is scored", file=sys.stderr, flush=True)
     mean = {key: tuple(np.mean(list(value.values()), axis=0)) for key, value in ours.items()}
-    theirs = {key: theirs[key] for key in ours}
+    (options.out / "phrasings.tsv").write_text(sets_table(ours, theirs), encoding="utf-8")
     print(f"{len(theirs):,} facts, {len({key[:2] for key in theirs})} sets of relation and language\n")
     print(table(mean, best_fixed(ours), theirs))
 

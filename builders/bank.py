@@ -13,12 +13,13 @@ from typing import Any
 
 from rml_lama.errors import DataError
 from rml_lama.languages import ALL_CODES
-from rml_lama.records import RELATIONS, Template
+from rml_lama.records import RELATIONS, Template, relation_order
 
-__all__ = ["BANK", "json_rows", "read_bank", "read_templates"]
+__all__ = ["BANK", "in_bank_order", "json_rows", "read_bank", "read_templates", "write_bank"]
 
 BANK = Path(__file__).parent / "templates"
-_FIELDS = {"relation": str, "text": str, "causal": bool, "frame": str, "provenance": str, "parent": str}
+_FIELDS = {"relation": str, "text": str, "causal": bool}
+_FIELDS |= dict.fromkeys(("frame", "provenance", "parent", "prompt_version", "ledger_key"), str)
 _REQUIRED = ("relation", "text", "causal")
 
 
@@ -40,9 +41,28 @@ def read_bank(languages: Sequence[str] = ALL_CODES, folder: Path = BANK) -> list
     return templates
 
 
+def in_bank_order(templates: Sequence[Template]) -> list[Template]:
+    """Sorted by language and relation, as a bank is read; within a set the order stays."""
+    return sorted(templates, key=lambda template: (ALL_CODES.index(template.language), relation_order(template.relation)))
+
+
 def read_templates(file: Path, language: str) -> list[Template]:
     """The phrasings of one file. Raises `DataError` with the line."""
     return [_template(row, language, file, number) for number, row in json_rows(file)]
+
+
+def write_bank(templates: Sequence[Template], folder: Path) -> None:
+    """Write phrasings as a bank that `read_bank` reads; fields with their default value are left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for code in dict.fromkeys(template.language for template in templates):
+        rows = [template for template in templates if template.language == code]
+        lines = [json.dumps(_row(template), ensure_ascii=False) + "\n" for template in rows]
+        (folder / f"{code}.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def _row(template: Template) -> dict[str, Any]:
+    default = Template(template.language, template.relation, template.text, template.causal)
+    return {name: getattr(template, name) for name in _FIELDS if name in _REQUIRED or getattr(template, name) != getattr(default, name)}
 
 
 def json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,13 +1,14 @@
-"""The contracts of the builders: a source yields facts; a rephraser and a translator yield templates."""
+"""The contracts of the builders: a source yields facts; a translator carries phrasings into another language."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from rml_lama.records import Fact, Reject, Relation, Template
+from rml_lama.records import Fact, Reject, Template
 
-__all__ = ["Rephraser", "Source", "Translator"]
+__all__ = ["Rewrite", "Source", "Translation", "Translator"]
 
 
 class Source(Protocol):
@@ -31,13 +32,29 @@ class Source(Protocol):
         ...
 
 
-class Rephraser(Protocol):
-    """Writes new phrasings of a relation from seed phrasings."""
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A translated phrasing, or the reject that says why there is none."""
 
-    def rephrase(self, relation: Relation, seeds: Sequence[Template], n: int) -> Iterator[Template]: ...
+    template: Template | None
+    reject: Reject | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A mended query: the text with `[Y]` in the blank, and where it comes from."""
+
+    cloze: str
+    provenance: str
+    prompt_version: str
+    ledger_key: str
 
 
 class Translator(Protocol):
-    """Carries one phrasing into another language, slots kept."""
+    """Carries one phrasing into another language, slots kept; asynchronous, since most of it is waiting."""
 
-    def translate(self, template: Template, target: str) -> Template: ...
+    async def translate(self, template: Template, target: str) -> Translation: ...
+
+    async def back(self, template: Template, source: str) -> str | None:
+        """The phrasing's text in the language `source`, for the back-translation filter; None where there is no answer."""
+        ...

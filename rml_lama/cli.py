@@ -74,11 +74,19 @@ def build(
     out: Annotated[Path, typer.Argument(help="The build folder to write or replace.")],
     track: Annotated[str | None, typer.Option(help="open (no download needed) or lama (full).")] = None,
     mlama: Annotated[Path | None, typer.Option(help="mLAMA as a zip file or a folder, for the track lama.")] = None,
+    lama: Annotated[Path | None, typer.Option(help="The original LAMA instead: English, other languages by --labels.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Folder of label overlays such as sw.tsv.")] = None,
     languages: Languages = None,
     relations: Relations = None,
     all_facts: Annotated[bool | None, typer.Option("--all-facts", help="Also facts that are not labelled in every language.")] = None,
     bank: Annotated[Path | None, typer.Option(help="Another template bank: a folder of <lang>.jsonl files.")] = None,
+    generate: Annotated[bool, typer.Option("--generate", help="Ask a language model for more, as [generate] in the config says.")] = False,
+    replay: Annotated[bool, typer.Option("--replay", help="As --generate, from the ledger alone: no network, no key.")] = False,
+    batch: Annotated[bool, typer.Option("--batch", help="Ask through the provider's Batch API.")] = False,
+    ledger: Annotated[Path | None, typer.Option(help="Where answers are kept; default: <OUT>.ledger.jsonl.")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Dollars that this run may not pass.")] = None,
+    save_bank: Annotated[Path | None, typer.Option(help="Also write the phrasings, with the new ones, as a bank.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what --generate would ask and cost, and stop.")] = False,
     config: ConfigFile = None,
 ) -> None:
     """Build the benchmark: queries, facts, phrasings and rejects as Parquet files with a card and a manifest.
@@ -87,6 +95,7 @@ def build(
     """
     from rml_lama.builders.bank import BANK
     from rml_lama.builders.build import build as build_
+    from rml_lama.builders.command import generating, generation_plan
     from rml_lama.config import BuildConfig, load_config
     from rml_lama.languages import parse_languages
 
@@ -98,16 +107,29 @@ def build(
         relations=_split(relations),
         all_facts=all_facts,
     )
+    ledger = ledger or out.with_name(out.name + ".ledger.jsonl")
+    inputs = {"mlama": mlama, "lama": lama, "labels": labels}
+    if dry_run:
+        typer.echo(generation_plan(options, config, **inputs, bank=bank or BANK, ledger=ledger))
+        return
     with _progress() as bar:
         task = bar.add_task("building", total=None)
 
         def step(relation: str, rows: int) -> None:
             bar.update(task, description=f"{relation}: {rows:,} queries")
 
-        summary = build_(out, options, mlama=mlama, labels=labels, bank=bank or BANK, progress=step)
+        def called(calls: int) -> None:
+            bar.update(task, description=f"{calls:,} calls")
+
+        with generating(
+            config, generate=generate, replay=replay, batch=batch, ledger=ledger, max_cost=max_cost, progress=called
+        ) as generation:
+            summary = build_(out, options, **inputs, bank=bank or BANK, generation=generation, save_bank=save_bank, progress=step)
     _echo_counts(summary.rows, f"{summary.path}  data:{summary.data}")
     for name, count in dict(summary.source.get("counts", {})).items():
         typer.echo(f"source {name.replace('_', ' ')}: {count:,}")
+    for name, count in summary.generated.items():
+        typer.echo(f"generated, {name}: {count:,}")
 
 
 @app.command()
@@ -259,6 +281,9 @@ def main() -> NoReturn:
             raise
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("stopped; what was done is kept, and the same command goes on from there", err=True)
+        sys.exit(130)
     sys.exit(0)
 
 

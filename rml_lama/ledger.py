@@ -41,7 +41,7 @@ class Ledger:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._answers: dict[str, Any] = {}
-        self._position = 0
+        self._position = 0  # up to here the file is known
         self._file = path.open("ab+")
         try:
             with self._locked():
@@ -53,7 +53,7 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._answers)
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: object) -> bool:
         return key in self._answers
 
     def __iter__(self) -> Iterator[str]:
@@ -67,17 +67,21 @@ class Ledger:
 
     def put(self, key: str, answer: Any) -> Any:
         """Store an answer and return the one that stands: the earlier one, if another process was first."""
+        self.put_many({key: answer})
+        return self._answers[key]
+
+    def put_many(self, answers: Mapping[str, Any]) -> None:
+        """Store several answers with one write and one sync; those whose key is there already are passed over."""
         with self._locked():
             self._read_new()
-            if key not in self._answers:
-                line = json.dumps({"key": key, "answer": answer}, ensure_ascii=False, sort_keys=True) + "\n"
+            new = {key: answer for key, answer in answers.items() if key not in self._answers}
+            if new:
                 self._file.seek(0, os.SEEK_END)
-                self._file.write(line.encode())
+                self._file.write("".join(_line(key, answer) for key, answer in new.items()).encode())
                 self._file.flush()
                 os.fsync(self._file.fileno())
                 self._position = self._file.tell()
-                self._answers[key] = answer
-        return self._answers[key]
+                self._answers |= new
 
     def compact(self) -> int:
         """Rewrite the file sorted by key and without repeats; returns the number of bytes saved.
@@ -88,10 +92,7 @@ class Ledger:
         with self._locked():
             self._read_new()
             before = self.path.stat().st_size
-            lines = "".join(
-                json.dumps({"key": key, "answer": self._answers[key]}, ensure_ascii=False, sort_keys=True) + "\n"
-                for key in sorted(self._answers)
-            ).encode()
+            lines = "".join(_line(key, self._answers[key]) for key in sorted(self._answers)).encode()
             backup = self.path.with_suffix(self.path.suffix + ".bak")
             backup.write_bytes(self.path.read_bytes())
             self._file.truncate(0)
@@ -135,6 +136,10 @@ class Ledger:
                 raise LedgerError(f"damaged line {number} after byte {self._position} of the ledger {self.path}: {error}") from error
             start += len(line)
         self._position = start
+
+
+def _line(key: str, answer: Any) -> str:
+    return json.dumps({"key": key, "answer": answer}, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 class _Lock:

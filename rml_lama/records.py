@@ -150,7 +150,8 @@ class Template:
     """One phrasing of a relation in a language, with exactly one `[X]` and one `[Y]`.
 
     `causal`: everything needed to predict `[Y]` (subject and relation) stands before it. `frame` tags its main predicate.
-    `provenance` is `authored`, `mlama`, or `llm:<model>`; `parent` is the template it was derived from, if any.
+    `provenance` is `authored`, `mlama`, `llm:<model as returned>` or `mt:<model>`; `parent` is the id of the template it was
+    translated from. `prompt_version` and `ledger_key` name the prompt and the ledger record that a generated one comes from.
     """
 
     language: str
@@ -160,6 +161,8 @@ class Template:
     frame: str = ""
     provenance: str = "authored"
     parent: str = ""
+    prompt_version: str = ""
+    ledger_key: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
     status: str = "accepted"
 
@@ -194,7 +197,11 @@ def by_relation(templates: Iterable[Template]) -> dict[tuple[str, str], list[Tem
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One row of the benchmark: `prompt + answer + suffix` is the whole sentence, `cloze` the same with `[Y]` in the blank."""
+    """One row of the benchmark: `prompt + answer + suffix` is the whole sentence, `cloze` the same with `[Y]` in the blank.
+
+    Where it comes from is its template's `provenance`, `prompt_version` and `ledger_key`, or its own where a model has
+    mended the filled sentence.
+    """
 
     query_id: str
     fact_id: str
@@ -213,6 +220,9 @@ class Query:
     parallel: bool
     source: str
     license: str
+    provenance: str = "authored"
+    prompt_version: str = ""
+    ledger_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

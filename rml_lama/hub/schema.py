@@ -27,7 +27,7 @@ QUERIES = _schema(
     ("query_id fact_id relation language template_id subject prompt suffix cloze answer", pa.string()),
     ("answers", _texts),
     ("causal single_answer answer_in_subject parallel", pa.bool_()),
-    ("source license", pa.string()),
+    ("source license provenance prompt_version ledger_key", pa.string()),
 )
 FACTS = _schema(
     ("fact_id relation subject_id object_id subject_qid object_qid", pa.string()),
@@ -38,7 +38,7 @@ FACTS = _schema(
 TEMPLATES = _schema(
     ("template_id language relation relation_name text", pa.string()),
     ("causal", pa.bool_()),
-    ("frame provenance parent review license", pa.string()),
+    ("frame provenance parent prompt_version ledger_key review license", pa.string()),
 )
 REJECTED = _schema(
     ("stage filter language relation item reason", pa.string()),
@@ -94,6 +94,8 @@ def template_rows(templates: Iterable[Template], names: dict[str, str], reviews:
             "frame": template.frame,
             "provenance": template.provenance,
             "parent": template.parent,
+            "prompt_version": template.prompt_version,
+            "ledger_key": template.ledger_key,
             "review": reviews.get(template.template_id, ""),
             "license": license,
         }
