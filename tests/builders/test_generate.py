@@ -47,7 +47,7 @@ def generate(tmp_path: Path, small_bank: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("SOME_KEY", KEY)
 
     def run(base_url: str = "", *, out: str = "out", what: GenerateConfig = WHAT, batch: bool = False, **options: Any) -> BuildSummary:
-        how = EndpointConfig(**{"base_url": base_url, "api_key_env": "SOME_KEY", "timeout": 5.0, "batch_poll_seconds": 0.01} | options)
+        how = EndpointConfig(**{"base_url": base_url, "api_key_env": "SOME_KEY", "timeout": 60.0, "batch_poll_seconds": 0.01} | options)
         config = BuildConfig(languages=LANGUAGES, relations=RELATIONS)
         with open_generation(what, how, tmp_path / "ledger.jsonl", default_filters(), replay=not base_url, batch=batch) as generation:
             return build(tmp_path / out, config, bank=small_bank, generation=generation, save_bank=tmp_path / f"{out}-bank")
@@ -131,9 +131,9 @@ def test_a_saved_bank_can_be_read_and_built_from(tmp_path: Path, endpoint: Calla
 def test_a_server_that_misbehaves_costs_nothing_but_time(
     faults: tuple[str, ...], tmp_path: Path, endpoint: Callable[..., Running], generate: Generate
 ) -> None:
-    running = endpoint(faults=faults, every=2, stall=1.0)
+    running = endpoint(faults=faults, every=2, stall=60.0)
     what = replace(WHAT, rewrite_facts=20)
-    summary = generate(running.base_url, what=what, timeout=0.5, concurrency=32)
+    summary = generate(running.base_url, what=what, timeout=4.0, concurrency=32)
     paid = Counter(running.server.paid)
     assert max(paid.values()) == 1, "no question is answered, and so paid for, twice"
     with Ledger(tmp_path / "ledger.jsonl") as ledger:

@@ -10,49 +10,23 @@ from typing import Any
 import pytest
 
 from rml_lama.builders.build import build, make_source
+from rml_lama.builders.command import fetch
 from rml_lama.builders.lama import LamaSource
 from rml_lama.builders.mlama import MLamaSource
 from rml_lama.config import BuildConfig
 from rml_lama.errors import ConfigError, DataError, UnsafeArchiveError
 from rml_lama.languages import FIRST_TIER
 from rml_lama.records import RELATIONS
+from tests.builders.lama_layout import LISTING, TREX, lama_line, relation_line, small_lama
+from tests.builders.wikibase import wikibase
 from tests.conftest import CAPITALS, mlama_line
 
 MakeZip = Callable[..., Path]
-TREX = "data/TREx/P36.jsonl"
-LISTING = "data/relations.jsonl"
-
-
-def relation_line(relation: str, label: str, kind: str) -> str:
-    row = {"relation": relation, "template": "[X], [Y] .", "label": label, "description": "invented here", "type": kind}
-    return json.dumps(row) + "\n"
-
-
-def lama_line(subject: str, obj: str, subject_label: str, object_label: str, relation: str = "P36", **more: Any) -> str:
-    evidence = {"sub_surface": subject_label, "obj_surface": object_label, "masked_sentence": "An invented sentence, [MASK]."}
-    row = {
-        "uuid": f"{subject}-{obj}",
-        "obj_uri": obj,
-        "obj_label": object_label,
-        "sub_uri": subject,
-        "sub_label": subject_label,
-        "predicate_id": relation,
-        "evidences": [evidence, evidence],
-    }
-    return json.dumps(row | more) + "\n"
 
 
 @pytest.fixture
 def lama_files() -> dict[str, str]:
-    """A small LAMA tree by member name: three capitals, and what the archive has beside T-REx."""
-    return {
-        LISTING: relation_line("P36", "capital", "1-1") + relation_line("P37", "official tongue", "N-1") + relation_line("P69", "x", "N-M"),
-        TREX: "".join(lama_line(*capital) for capital in CAPITALS),
-        "data/TREx/P37.jsonl": lama_line("Q142", "Q150", "France", "French", "P37"),
-        "data/TREx/P9999.jsonl": "not read\n",
-        "data/Google_RE/date_of_birth_test.jsonl": "not read\n",
-        "__MACOSX/data/TREx/._P36.jsonl": "not read\n",
-    }
+    return small_lama()
 
 
 def overlays(folder: Path, **files: str) -> Path:
@@ -276,6 +250,21 @@ def test_a_build_says_where_its_facts_come_from(make_zip: MakeZip, lama_files: d
     assert b"An invented sentence" not in everywhere
 
 
+def test_fetched_labels_make_it_multilingual(make_zip: MakeZip, lama_files: dict[str, str], bank: Path, tmp_path: Path) -> None:
+    """The way of docs/data.md: an English build, labels for its items, a build in two languages."""
+    path, labels = make_zip(lama_files, "lama.zip"), tmp_path / "labels"
+    build(tmp_path / "english", BuildConfig(track="lama", languages=("en",)), lama=path, bank=bank)
+    with wikibase() as server:
+        server.items = dict.fromkeys(("Q142", "Q90", "Q183", "Q64", "Q38", "Q220", "Q150"))
+        server.items |= {"Q142": {"de": "Frankreich"}, "Q90": {"mul": "Paris"}, "Q64": {"de": "Berlin"}}
+        options = {"url": server.url, "ids": tmp_path / "english", "languages": "de"}
+        report = fetch("labels", labels, **options, contact="bot@example.org", progress=lambda done, total: None)  # type: ignore[arg-type]
+        assert server.requests == [(["Q38", "Q64", "Q90", "Q142", "Q150", "Q183", "Q220"], ["de", "mul"])]
+    assert "de.tsv: 3 labels" in report
+    summary = build(tmp_path / "out", BuildConfig(track="lama", languages=("en", "de")), lama=path, labels=labels, bank=bank)
+    assert (summary.rows["facts"], summary.rows["de"]) == (1, 2)
+
+
 @pytest.mark.parametrize(
     ("track", "options", "message"),
     [
@@ -291,7 +280,7 @@ def test_options_that_do_not_fit(track: Any, options: dict[str, Path], message: 
 
 @pytest.mark.shared
 def test_a_large_archive_of_this_layout_gives_mlamas_english_facts(shared: Path, make_zip: MakeZip) -> None:
-    """Two thirds of a million invented evidences around the facts of mLAMA: the original archive is not at hand."""
+    """Invented evidences around facts of mLAMA, since tests do not have the original archive."""
     import zipfile
 
     files = {LISTING: "".join(relation_line(row.id, row.name, row.kind) for row in RELATIONS.values())}
