@@ -106,7 +106,8 @@ def faults(folder: Path) -> None:
     with Ledger(folder / "ledger.jsonl") as ledger:
         kept = len(ledger)
     print(
-        f"{counts['calls']:,} requests in {seconds:.0f} s, {counts['repairs']:,} of them repairs; {rows['templates']:,} phrasings in the build"
+        f"{counts['calls']:,} requests in {seconds:.0f} s, {counts['repairs']:,} of them repairs")
+    print(f"{rows['templates']:,} phrasings in the build"
     )
     print(f"answers given {answered.total():,}, kept {kept:,}, given twice {sum(count - 1 for count in answered.values())}")
     print("\n| outcome | questions or phrasings |\n|---|---:|")
@@ -137,7 +138,8 @@ def kills(folder: Path, seed: int) -> None:
     undisturbed, killed = (Counter(log.read_text().split()) for log in logs)
     again = killed.total() - undisturbed.total()
     print(
-        f"calls: {undisturbed.total():,} undisturbed, {killed.total():,} with {KILLS} kills; {again} more, at most {KILLS * IN_FLIGHT} in flight"
+        f"calls: {undisturbed.total():,} undisturbed, {killed.total():,} with {KILLS} kills; {again} more"
+    print(f"at most {KILLS * IN_FLIGHT} were in flight at the kills")
     )
     print(f"the same questions: {set(killed) == set(undisturbed)}; the same {len(digests[0])} files: {digests[0] == digests[1]}")
     if digests[0] != digests[1] or again > KILLS * IN_FLIGHT:
