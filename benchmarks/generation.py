@@ -105,10 +105,8 @@ def faults(folder: Path) -> None:
     answered = Counter(log.read_text().split())
     with Ledger(folder / "ledger.jsonl") as ledger:
         kept = len(ledger)
-    print(
-        f"{counts['calls']:,} requests in {seconds:.0f} s, {counts['repairs']:,} of them repairs")
-    print(f"{rows['templates']:,} phrasings in the build"
-    )
+    print(f"{counts['calls']:,} requests in {seconds:.0f} s, {counts['repairs']:,} of them repairs")
+    print(f"{rows['templates']:,} phrasings in the build")
     print(f"answers given {answered.total():,}, kept {kept:,}, given twice {sum(count - 1 for count in answered.values())}")
     print("\n| outcome | questions or phrasings |\n|---|---:|")
     for name, count in outcomes.items():
@@ -137,10 +135,8 @@ def kills(folder: Path, seed: int) -> None:
         digests.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (place / "out").rglob("*") if path.is_file()})
     undisturbed, killed = (Counter(log.read_text().split()) for log in logs)
     again = killed.total() - undisturbed.total()
-    print(
-        f"calls: {undisturbed.total():,} undisturbed, {killed.total():,} with {KILLS} kills; {again} more"
+    print(f"calls: {undisturbed.total():,} undisturbed, {killed.total():,} with {KILLS} kills: {again} more")
     print(f"at most {KILLS * IN_FLIGHT} were in flight at the kills")
-    )
     print(f"the same questions: {set(killed) == set(undisturbed)}; the same {len(digests[0])} files: {digests[0] == digests[1]}")
     if digests[0] != digests[1] or again > KILLS * IN_FLIGHT:
         raise SystemExit(json.dumps(digests, indent=1))
