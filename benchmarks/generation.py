@@ -1,11 +1,12 @@
 """A generation of more than 2,000 questions against an endpoint on loopback: how fast, through every fault, and killed at random.
 
-    python benchmarks/generation.py throughput|faults|kills [--out DIR] [--seed N]
+    python benchmarks/generation.py throughput|faults|kills|real [--out DIR] [--seed N] [--relations P36,P37]
 
-The endpoint is `tests/builders/loopback.py` in a process of its own. It answers from the template bank after 0.2 s.
+The endpoint of the first three is `tests/builders/loopback.py` in a process of its own. It answers from the template bank after 0.2 s.
 throughput  no fault, 32 in flight: the time against calls x 0.2 s / 32
 faults      one question in five meets a 429 with retry-after, a 500, a cut connection, a stall of 30 s, invalid JSON, JSON of the
             wrong shape, a truncated answer, an answer in another language, duplicates or a refusal: what came of every question
+real        the demo model (Gemma 3 270M) behind `transformers serve`, which ignores schemas: configs/generate-local.toml, whole
 kills       `rml-lama build --generate` killed with SIGKILL at 20 random moments and called again: the bytes, and the calls
 """
 
@@ -15,9 +16,11 @@ import argparse
 import contextlib
 import hashlib
 import json
+import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -30,6 +33,7 @@ from rml_lama.builders.bank import read_bank, write_bank
 from rml_lama.builders.build import build, default_filters
 from rml_lama.builders.generate import open_generation
 from rml_lama.config import BuildConfig, EndpointConfig, GenerateConfig, load_config
+from rml_lama.eval.demo_model import demo_model
 from rml_lama.ledger import Ledger
 from rml_lama.records import by_relation
 
@@ -142,17 +146,75 @@ def kills(folder: Path, seed: int) -> None:
         raise SystemExit(json.dumps(digests, indent=1))
 
 
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[tuple[str, str]]:
+    """The demo model behind `transformers serve`: base URL and the model's name there. It gets a plain chat template."""
+    model = folder / "gemma"
+    model.mkdir()
+    for file in demo_model().iterdir():
+        (model / file.name).symlink_to(file)
+    (model / "chat_template.jinja").write_text("{% for m in messages %}{{ m.role }}: {{ m.content }}\n\n{% endfor %}assistant: ")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(Path(sys.executable).parent / "transformers"), "serve", str(model), "--host", "127.0.0.1", "--port", str(port)]
+    (folder / "hub").mkdir()
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub")}
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen([*command, "--device", "cpu"], stdout=log, stderr=log, env=environment)
+    try:
+        while process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/v1", str(model)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def real(folder: Path, relations: tuple[str, ...]) -> None:
+    """Generate with a real server and build; then replay from the ledger. Everything that was asked is accounted for."""
+    config = LOOPBACK.parents[2] / "configs" / "generate-local.toml"
+    options = load_config(BuildConfig, config, relations=relations or None)
+    few = [template for group in by_relation(read_bank(options.languages)).values() for template in group[:3]]
+    write_bank(few, folder / "bank")
+    summaries = []
+    with served(folder) as (url, model):
+        what = load_config(GenerateConfig, config, table="generate", model=model)
+        how = load_config(EndpointConfig, config, table="endpoint", base_url=url)
+        for name, replay in (("out", False), ("replayed", True)):
+            start = time.perf_counter()
+            with open_generation(what, how, folder / "ledger.jsonl", default_filters(), replay=replay) as generation:
+                summaries.append(build(folder / name, options, bank=folder / "bank", generation=generation))
+                counts = generation.dispatcher.counts
+            print(f"{name}: {counts['calls']} calls, {counts['repairs']} repairs, {time.perf_counter() - start:.0f} s")
+    print("\n| outcome | questions or phrasings |\n|---|---:|")
+    for outcome, count in summaries[0].generated.items():
+        print(f"| {outcome} | {count:,} |")
+    print(f"\nthe replay is the same data: {summaries[0].data == summaries[1].data}")
+
+
 def main() -> None:
     """Command line of the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["throughput", "faults", "kills"])
+    parser.add_argument("what", choices=["throughput", "faults", "kills", "real"])
     parser.add_argument("--out", type=Path, help="keep everything here; default: a temporary folder")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
+    parser.add_argument("--relations", default="", help="of `real`; default: those of the config")
     options = parser.parse_args()
     folder = options.out or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        kills(folder, options.seed) if options.what == "kills" else {"throughput": throughput, "faults": faults}[options.what](folder)
+        match options.what:
+            case "throughput":
+                throughput(folder)
+            case "faults":
+                faults(folder)
+            case "kills":
+                kills(folder, options.seed)
+            case "real":
+                real(folder, tuple(filter(None, options.relations.split(","))))
     finally:
         if options.out is None:
             shutil.rmtree(folder)
