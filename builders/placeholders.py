@@ -15,10 +15,11 @@ from typing import Literal
 from rml_lama.builders.slot_marks import BRACKETS, CLOSING, GROUP, OPENING, Mark, find_marks, in_word, is_alphabetic, y_may_be_a_word
 from rml_lama.records import OBJECT, SUBJECT
 
-__all__ = ["Repaired", "protect", "repair"]
+__all__ = ["Repaired", "repair"]
 
 _MARKUP = re.compile(r"font color|https?:|==|</?[a-z]|%[sd]|&\w+;|\\", re.IGNORECASE)
 _MIRRORED = re.compile(r"\](\s*\w{1,4}\s*)\[")
+_SLOT = re.compile(r"(.)(\[[XY]\])")
 _SUFFIX = re.compile(r"([:'’ʼ–-])\s*(\w{1,6})")  # a case ending in the bracket: [X:n]
 _ESCAPES = (
     (re.compile(r"&\s?(?:#\s?(?:91|x5b)|lsqb|lbrack)\s?;", re.IGNORECASE), "["),
@@ -43,17 +44,6 @@ class Repaired:
 
 class _Hopeless(Exception):
     """The slots cannot be told; the message is the reason."""
-
-
-def protect(text: str) -> str:
-    """What to show a translation system in place of a template: the template itself.
-
-    The systems whose 101,650 outputs `repair` was measured on saw `[X]` and `[Y]`; no other form is known to last longer.
-
-    >>> protect("[X] was born in [Y].")
-    '[X] was born in [Y].'
-    """
-    return text
 
 
 def repair(text: str, *, source: str | None = None, language: str | None = None) -> Repaired:
@@ -84,6 +74,7 @@ def _mended(text: str, source: str | None, language: str | None) -> tuple[str, s
     mended = plain
     for start, end, new in sorted(edits, reverse=True):
         mended = mended[:start] + new + mended[end:]
+    mended = _SLOT.sub(_parted, mended)
     if mended != text and mended.count("(") != mended.count(")"):
         raise _Hopeless("a round bracket without its partner")
     if mended != text and (markup := _MARKUP.search(mended)):
@@ -115,6 +106,8 @@ def _chosen(text: str, marks: Sequence[Mark], *, y_is_a_word: bool) -> tuple[Mar
         if len(of_slot) > 1 or (others and not are_spelled):
             raise _Hopeless(f"{slot} more than once")
     first, second = sorted((found[SUBJECT][0], found[OBJECT][0]), key=lambda mark: mark.start)
+    if first.end > second.start:
+        raise _Hopeless("one bracket for two slots")
     if first.kind == "bare" and second.kind == "round" and not text[first.end : second.start].strip():
         raise _Hopeless("one slot explains the other: in round brackets behind it")
     return found[SUBJECT][0], found[OBJECT][0]
@@ -137,10 +130,15 @@ def _instead(text: str, marks: Sequence[Mark], missing: Sequence[str]) -> str:
 
 
 def _spaced(text: str, mark: Mark) -> str:
-    """The slot, parted from a word that it is glued to; what is glued to its end may be an ending and stays."""
+    """The slot, behind a space where the space had slipped into its bracket; a lone letter before it is a prefix and stays glued."""
     before, inside = text[max(0, mark.start - 2) : mark.start], text[mark.start + 1 : mark.start + 2]
-    glued = is_alphabetic(before[-1:]) or (inside.isspace() and len(before) == 2 and all(in_word(char) for char in before))
-    return " " + mark.slot if mark.is_held and glued else mark.slot
+    slipped = inside.isspace() and len(before) == 2 and all(in_word(char) for char in before)
+    return " " + mark.slot if mark.is_held and slipped else mark.slot
+
+
+def _parted(found: re.Match[str]) -> str:
+    """A slot parted from the word before it; what is glued to its end may be an ending and stays."""
+    return f"{found[1]} {found[2]}" if is_alphabetic(found[1]) else found[0]
 
 
 def _without_partners(text: str, chosen: Sequence[Mark]) -> Iterator[tuple[int, int, str]]:
