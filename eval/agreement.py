@@ -58,4 +58,5 @@ def jaccard(right: np.ndarray) -> np.ndarray:
     known = right.astype(float)
     both = known.T @ known  # (languages, languages)
     either = known.sum(axis=0)[:, None] + known.sum(axis=0)[None, :] - both
-    return np.divide(both, either, out=np.full_like(both, np.nan), where=either > 0)
+    found: np.ndarray = np.divide(both, either, out=np.full_like(both, np.nan), where=either > 0)
+    return found

@@ -28,7 +28,7 @@ _DEFAULTS: dict[str, Any] = {"limit_facts": 5, "limit_templates": 2, "max_candid
 _METRICS = ("P@1", "MRR")
 
 
-class FactCallback(TrainerCallback):  # type: ignore[misc]
+class FactCallback(TrainerCallback):
     """Evaluates at every evaluation of the trainer; `results` keeps the step and the result of each.
 
     `options` are fields of `EvaluateConfig`; by default a small draw of facts, phrasings and candidates. `log` is the

@@ -164,7 +164,7 @@ def _positions(model: Any, positions: torch.Tensor) -> Iterator[dict[str, torch.
 
     def build_here(mask: torch.Tensor, heads: int, dtype: torch.dtype) -> torch.Tensor:
         slopes = build(torch.ones(1, 2, device=mask.device), heads, torch.float32)[:, 0, 1]  # (heads,)
-        bias = slopes[None, :, None] * positions[:, None, :]  # (rows, heads, width)
+        bias: torch.Tensor = slopes[None, :, None] * positions[:, None, :]  # (rows, heads, width)
         return bias.reshape(-1, 1, positions.shape[1]).to(dtype)
 
     base.build_alibi_tensor = build_here

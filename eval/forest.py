@@ -67,8 +67,8 @@ class _OpenRow:
 
     def close(self) -> Row:
         edges = np.array(self.edges, dtype=np.int64).reshape(-1, 3)
-        nodes = (np.array(column, dtype=np.int64) for column in (self.tokens, self.parents, self.depths))
-        return Row(*nodes, edges[:, 0], edges[:, 1], edges[:, 2])
+        tokens, parents, depths = (np.array(column, dtype=np.int64) for column in (self.tokens, self.parents, self.depths))
+        return Row(tokens, parents, depths, edges[:, 0], edges[:, 1], edges[:, 2])
 
 
 def pack(sequences: Sequence[Sequence[int]], starts: Sequence[int], *, capacity: int, tree: bool = True) -> list[Row]:

@@ -74,7 +74,7 @@ class Head:
         weight, bias = self._module.weight, self._module.bias
         picked = [
             torch.einsum("eh,eh->e", hidden[where], weight[which].float()) + (0 if bias is None else bias[which].float())
-            for where, which in zip(sites.split(_EDGES), tokens.split(_EDGES), strict=True)
+            for where, which in zip(torch.split(sites, _EDGES), torch.split(tokens, _EDGES), strict=True)
         ]
         totals = torch.full((len(hidden),), -torch.inf, device=hidden.device)
         for start in range(0, len(weight), _WORDS):
@@ -89,7 +89,7 @@ class Head:
 
     def _finish(self, scores: torch.Tensor) -> torch.Tensor:
         """What the model does to the scores of its head, in place."""
-        if self._scale != 1.0:
+        if self._scale is not None and self._scale != 1.0:
             scores *= self._scale
         return scores.div_(self._cap).tanh_().mul_(self._cap) if self._cap else scores
 
@@ -123,5 +123,5 @@ def _log_sum_exp(block: torch.Tensor) -> torch.Tensor:
 
 def _from_logits(logits: torch.Tensor, sites: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """(sites, vocabulary) -> (edges,), a few lines at a time."""
-    totals = torch.cat([piece.float().logsumexp(dim=-1) for piece in logits.split(16)])  # (sites,)
+    totals = torch.cat([piece.float().logsumexp(dim=-1) for piece in torch.split(logits, 16)])  # (sites,)
     return logits[sites, tokens].float() - totals[sites]

@@ -97,9 +97,10 @@ def _load_options(torch: Any, dtype: str, device_map: str | None, quantization: 
     if device_map:
         options["device_map"] = device_map
     if quantization != "none":
-        from transformers import BitsAndBytesConfig
+        import transformers
 
-        options["quantization_config"] = BitsAndBytesConfig(**{f"load_in_{quantization}": True})
+        settings: Any = transformers.BitsAndBytesConfig
+        options["quantization_config"] = settings(**{f"load_in_{quantization}": True})
     return options
 
 
@@ -126,9 +127,9 @@ def kind_of(config: Any, name: str) -> Kind:
     """From the architecture that the config names, else from what transformers knows of the model type."""
     architectures = getattr(config, "architectures", None) or []
     for architecture in architectures:
-        for ending, kind in _ENDINGS:
-            if architecture.endswith(ending) and (kind != "encoder-decoder" or config.is_encoder_decoder):
-                return kind
+        for ending, named in _ENDINGS:
+            if architecture.endswith(ending) and (named != "encoder-decoder" or config.is_encoder_decoder):
+                return named
     if kind := _kind_of_type(config):
         return kind
     raise ModelError(

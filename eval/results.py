@@ -183,7 +183,8 @@ def _decoded(value: Any) -> Any:
     """The inverse: what looks like an estimate becomes one, lists become tuples, null a NaN."""
     if isinstance(value, dict):
         if set(value) == {"value", "low", "high", "facts"}:
-            return Estimate(*(math.nan if number is None else number for number in value.values()))
+            value_, low, high = (math.nan if value[name] is None else value[name] for name in ("value", "low", "high"))
+            return Estimate(value_, low, high, value["facts"])
         return {key: _decoded(item) for key, item in value.items()}
     if isinstance(value, list):
         return tuple(_decoded(item) for item in value)

@@ -94,7 +94,7 @@ def _levels(frame: Frame) -> dict[str, dict[str, np.ndarray]]:
     single, inside = (frame.columns[name].astype(bool) for name in ("single_answer", "answer_in_subject"))
     asked = np.zeros((len(frame.facts), len(frame.languages)), dtype=bool)
     asked[frame.fact, frame.language] = True
-    parallel = asked.all(axis=1)[frame.fact]
+    parallel: np.ndarray = np.asarray(asked.all(axis=1))[frame.fact]
     shared = _shared_tokens(frame)
     tokens = frame.columns["answer_tokens"]
     return {
