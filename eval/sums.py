@@ -17,6 +17,7 @@ __all__ = ["METRICS", "Scores", "Sums", "score_groups"]
 
 METRICS = ("P@1", "P@5", "MRR", "margin", "Brier")
 Scores = Mapping[str, Estimate]  # by metric
+_SCRIPTS = {"CJK": "Han"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def score_groups(frame: Frame, bootstrap: FactBootstrap) -> Sums:
     draws = {name: bootstrap.macro(value, frame.fact, frame.language, count) for name, value in values.items()}  # (draws, languages)
     relations = {name: bootstrap.by_relation(value, frame.fact, frame.language, count) for name, value in values.items()}
     families = _members(frame.languages, lambda code: (LANGUAGES[code].family,))
-    scripts = _members(frame.languages, lambda code: tuple(name.capitalize() for name in LANGUAGES[code].scripts))
+    scripts = _members(frame.languages, lambda code: tuple(_SCRIPTS.get(name, name.capitalize()) for name in LANGUAGES[code].scripts))
 
     def over(members: Sequence[int]) -> Scores:
         facts = frame.fact[np.isin(frame.language, members)]

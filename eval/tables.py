@@ -30,8 +30,10 @@ def language_name(code: str) -> str:
 
     >>> language_name("ja")
     'Japanese (ja)'
+    >>> language_name("zh")
+    'Chinese (Simplified, zh)'
     """
-    return f"{LANGUAGES[code].name} ({code})"
+    return f"{LANGUAGES[code].name} ({code})".replace(") (", ", ")
 
 
 def relation_name(relation: str) -> str:

@@ -48,7 +48,7 @@ def trust(frame: Frame, bootstrap: FactBootstrap) -> Trust:
     curves = {}
     for name, score in scores.items():
         coverage, risk = risk_coverage(score, right)
-        kept = np.unique(np.linspace(0, len(risk) - 1, _POINTS).round().astype(int))
+        kept = np.unique(np.linspace(len(risk) / _POINTS, len(risk) - 1, _POINTS).round().astype(int))
         curves[name] = tuple(zip(coverage[kept].tolist(), risk[kept].tolist(), strict=True))
     return Trust(
         over(np.arange(len(frame)), scores),
