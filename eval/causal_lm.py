@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -23,10 +24,20 @@ from rml_lama.eval.forest import Row, pack
 from rml_lama.eval.head import Head
 from rml_lama.eval.models import LoadedModel
 
-__all__ = ["CausalScorer"]
+__all__ = ["CausalScorer", "Work"]
 
 ROW_NODES = 192  # tokens of one row: attention costs their square, a cut repeats a prompt
 Scope = Literal["answer", "answer+suffix", "sentence"]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a set of asks costs: tokens that are read, positions at which the vocabulary is projected, and the tokens of all
+    sentences on their own, which is what a scorer without shared prefixes reads."""
+
+    read: int
+    predicted: int
+    unshared: int
 
 
 class CausalScorer:
@@ -54,21 +65,37 @@ class CausalScorer:
         """
         return self._score(asks, tree=self.tree)
 
-    def _score(self, asks: Sequence[Ask], *, tree: bool) -> list[Scored]:
+    def work(self, asks: Sequence[Ask]) -> Work:
+        """What scoring these asks costs, without running the model."""
+        sequences, starts = self._sequences(asks)
+        rows = [row for _, rows, _ in self._packed(sequences, starts, tree=self.tree) for row in rows]
+        predicted = sum(len(np.unique(row.edge_node)) for row in rows)
+        return Work(sum(len(row.tokens) for row in rows), predicted, sum(map(len, sequences)))
+
+    def _sequences(self, asks: Sequence[Ask]) -> tuple[list[tuple[int, ...]], list[int]]:
+        """The tokens of every candidate of every ask, and the place from which they are scored."""
         sequences: list[tuple[int, ...]] = []
         starts: list[int] = []
         for start, wholes in self._encode(asks):
             sequences += wholes
             starts += [start] * len(wholes)
+        return sequences, starts
+
+    def _packed(self, sequences: list[tuple[int, ...]], starts: list[int], *, tree: bool) -> Iterator[tuple[np.ndarray, list[Row], bool]]:
+        """The numbers of the sequences that go into trees, their rows, True; and the same for plain rows, False."""
+        capacity = min(ROW_NODES, self._window)
+        fits = np.array([tree and len(sequence) <= self._window for sequence in sequences], dtype=bool)
+        for as_tree in (True, False):
+            numbers = np.flatnonzero(fits == as_tree)
+            yield numbers, pack([sequences[n] for n in numbers], [starts[n] for n in numbers], capacity=capacity, tree=as_tree), as_tree
+
+    def _score(self, asks: Sequence[Ask], *, tree: bool) -> list[Scored]:
+        sequences, starts = self._sequences(asks)
         totals = np.zeros(len(sequences))
-        short = [number for number, sequence in enumerate(sequences) if tree and len(sequence) <= self._window]
-        long = sorted(set(range(len(sequences))) - set(short))
-        for numbers, as_tree in ((short, True), (long, False)):
-            capacity = min(ROW_NODES, self._window)
-            rows = pack([sequences[n] for n in numbers], [starts[n] for n in numbers], capacity=capacity, tree=as_tree)
+        for numbers, rows, as_tree in self._packed(sequences, starts, tree=tree):
             found = self._budget.run(rows, lambda row: len(row.tokens), self._tree_pass if as_tree else self._plain_pass)
             for row, values in zip(rows, found, strict=True):
-                np.add.at(totals, np.array(numbers)[row.edge_owner], values)
+                np.add.at(totals, numbers[row.edge_owner], values)
         lengths = np.array([len(sequence) - start for sequence, start in zip(sequences, starts, strict=True)])
         ends = np.cumsum([0, *(len(ask.candidates) for ask in asks)])
         scored = [

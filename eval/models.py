@@ -5,6 +5,7 @@ A model is a Hub id, a local folder, a GGUF file (or `FOLDER::FILE.gguf` on the 
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -69,6 +70,7 @@ def load_model(
     try:
         import torch
         import transformers
+        from safetensors import SafetensorError
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "eval") from error
     shown, source, gguf = _resolve(name)
@@ -79,7 +81,7 @@ def load_model(
         kind = kind_of(config, shown)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, **where)
         model: Any = getattr(transformers, _AUTO[kind]).from_pretrained(source, **options)
-    except (ImportError, OSError, ValueError, KeyError) as error:
+    except (ImportError, OSError, ValueError, KeyError, struct.error, SafetensorError) as error:
         raise ModelError(f"cannot load the model {shown!r}: {_first_line(error)}") from error
     if not tokenizer.is_fast:
         raise ModelError(f"the model {shown!r} has no fast tokenizer, which is needed to place the answer in its sentence")
@@ -91,9 +93,10 @@ def load_model(
 
 
 def _load_options(torch: Any, dtype: str, device_map: str | None, quantization: str) -> dict[str, Any]:
-    if dtype != "auto" and not isinstance(getattr(torch, dtype, None), torch.dtype):
+    known = getattr(torch, dtype, None)
+    if dtype != "auto" and not (isinstance(known, torch.dtype) and known.is_floating_point):
         raise ConfigError(f"no such dtype: {dtype!r}; use float32, bfloat16, float16 or auto")
-    options: dict[str, Any] = {"dtype": "auto" if dtype == "auto" else getattr(torch, dtype)}
+    options: dict[str, Any] = {"dtype": "auto" if dtype == "auto" else known}
     if device_map:
         options["device_map"] = device_map
     if quantization != "none":
