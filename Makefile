@@ -15,7 +15,7 @@ test: $(VENV)/dev.stamp compat lint types
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 test-fast: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -m "not model and not shared" $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -m "not model and not shared and not browser" $(PYTEST_OPTIONS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from rml_lama import __version__
+from rml_lama.cli_scores import scores
 from rml_lama.errors import RmlLamaError
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from rml_lama.terminal import ConfigFile, Languages, Relations, progress_bar, split
 
 app = typer.Typer(
     name="rml-lama",
@@ -23,11 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(scores)
 _debug = False
-
-Languages = Annotated[str | None, typer.Option(help="Comma-separated codes; default: all of them.", metavar="en,de")]
-Relations = Annotated[str | None, typer.Option(help="Comma-separated relations; default: all of them.", metavar="P36,P37")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file; options given here win over it.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -63,7 +59,7 @@ def fetch(
     """
     from rml_lama.builders.command import fetch as fetch_
 
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task(what, total=None)
 
         def step(done: int, total: int | None) -> None:
@@ -108,7 +104,7 @@ def build(
         config,
         track=track,
         languages=parse_languages(languages) if languages else None,
-        relations=_split(relations),
+        relations=split(relations),
         all_facts=all_facts,
     )
     ledger = ledger or out.with_name(out.name + ".ledger.jsonl")
@@ -116,7 +112,7 @@ def build(
     if dry_run:
         typer.echo(generation_plan(options, config, **inputs, bank=bank or BANK, ledger=ledger))
         return
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("building", total=None)
 
         def step(relation: str, rows: int) -> None:
@@ -160,80 +156,6 @@ def validate(
 
 
 @app.command()
-def evaluate(
-    model: Annotated[str, typer.Argument(help="A Hub id, a local folder, or `demo` (Gemma 3 270M from PyPI).")],
-    data: Annotated[Path, typer.Option(help="A build folder.")],
-    out: Annotated[Path, typer.Option(help="The result folder; called again, the run goes on where it stopped.")],
-    languages: Languages = None,
-    relations: Relations = None,
-    limit_facts: Annotated[int | None, typer.Option(help="Facts per relation, drawn by seed.")] = None,
-    limit_templates: Annotated[int | None, typer.Option(help="Phrasings per relation and language, in bank order.")] = None,
-    templates: Annotated[str | None, typer.Option(help="causal or all.")] = None,
-    score: Annotated[str | None, typer.Option(help="answer or answer+suffix.")] = None,
-    norm: Annotated[str | None, typer.Option(help="sum or mean of the answer tokens' log-probabilities.")] = None,
-    max_candidates: Annotated[int | None, typer.Option(help="At most so many candidates a query, drawn by seed.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
-    revision: Annotated[str | None, typer.Option(help="Revision of a Hub model.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every draw.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many queries and candidates, and stop.")] = False,
-    config: ConfigFile = None,
-) -> None:
-    """Rank every candidate answer of every query and say how often the right one comes first, with intervals.
-
-    Example: `rml-lama evaluate demo --data out --out runs/gemma --languages en,ja --limit-facts 20`
-    """
-    from rml_lama.config import EvaluateConfig, load_config
-    from rml_lama.eval.evaluate import evaluate as evaluate_
-    from rml_lama.eval.evaluate import plan
-    from rml_lama.languages import parse_languages
-
-    options = load_config(
-        EvaluateConfig,
-        config,
-        languages=parse_languages(languages) if languages else None,
-        relations=_split(relations),
-        limit_facts=limit_facts,
-        limit_templates=limit_templates,
-        templates=templates,
-        score=score,
-        norm=norm,
-        max_candidates=max_candidates,
-        dtype=dtype,
-        seed=seed,
-    )
-    if dry_run:
-        typer.echo(plan(data, options))
-        return
-    with _progress() as bar:
-        task = bar.add_task("loading the model", total=None)
-
-        def step(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-
-        result = evaluate_(model, data, options, out=out, device=device, revision=revision, progress=step)
-    typer.echo(result.table())
-    typer.echo(str(result.signature))
-
-
-@app.command()
-def plot(
-    run: Annotated[Path, typer.Argument(help="A result folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The picture: .png, .svg, .html or .json.")],
-    metric: Annotated[str, typer.Option(help="P@1, P@5 or MRR.")] = "P@1",
-) -> None:
-    """Draw a result by language, with intervals.
-
-    Example: `rml-lama plot runs/gemma -o languages.png`
-    """
-    from rml_lama.eval.plots import language_chart, save_chart
-    from rml_lama.eval.results import Result
-
-    save_chart(language_chart(Result.load(run), metric), out)
-    typer.echo(out)
-
-
-@app.command()
 def info(path: Annotated[Path, typer.Argument(help="A build folder or a result folder.")]) -> None:
     """Say what a build or a result folder holds.
 
@@ -252,10 +174,6 @@ def info(path: Annotated[Path, typer.Argument(help="A build folder or a result f
     _echo_counts(manifest["rows"], f"{path}  data:{manifest['data']}  version:{manifest['version']}")
 
 
-def _split(text: str | None) -> tuple[str, ...] | None:
-    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None
-
-
 def _echo_counts(rows: dict[str, int], title: str) -> None:
     typer.echo(title)
     extra = ("facts", "templates", "rejected")
@@ -263,17 +181,6 @@ def _echo_counts(rows: dict[str, int], title: str) -> None:
     typer.echo(f"queries: {sum(languages.values()):,} in {len(languages)} languages")
     for name in extra:
         typer.echo(f"{name}: {rows.get(name, 0):,}")
-
-
-def _progress() -> Progress:
-    """A progress bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    quiet = logging.getLogger().getEffectiveLevel() > logging.INFO
-    return Progress(*columns, console=console, disable=quiet or not console.is_terminal)
 
 
 def main() -> NoReturn:
