@@ -59,25 +59,28 @@ class Mark:
 
 
 def language_mark(tokenizer: PreTrainedTokenizerBase, source: str, target: str) -> Mark:
-    """Find the family's way in the tokenizer's vocabulary. Raises `ModelError` for a target that the model does not know."""
-    vocabulary = tokenizer.get_vocab()
-    if FLORES["en"] in vocabulary or FLORES["de"] in vocabulary:  # NLLB
-        return Mark(_known(FLORES[source], vocabulary, source), "", _known(FLORES[target], vocabulary, target))
-    if "__en__" in vocabulary:  # M2M100
-        _known(f"__{target}__", vocabulary, target)
-        return Mark(source, "", f"__{target}__")
-    if "<2en>" in vocabulary:  # MADLAD
-        return Mark(prefix=_known(f"<2{target}>", vocabulary, target) + " ")
-    marian = [mark for mark in vocabulary if mark.startswith(">>") and mark.endswith("<<")]
-    if marian:
+    """Find the family's way among the tokens it knows. Raises `ModelError` for a language that it does not know."""
+    if _knows(tokenizer, FLORES["en"]) or _knows(tokenizer, FLORES["de"]):  # NLLB
+        return Mark(_known(tokenizer, FLORES[source], source), "", _known(tokenizer, FLORES[target], target))
+    if _knows(tokenizer, "__en__"):  # M2M100
+        _known(tokenizer, f"__{source}__", source)
+        return Mark(source, "", _known(tokenizer, f"__{target}__", target))
+    if _knows(tokenizer, "<2en>"):  # MADLAD
+        return Mark(prefix=_known(tokenizer, f"<2{target}>", target) + " ")
+    if any(mark.startswith(">>") and mark.endswith("<<") for mark in tokenizer.get_vocab()):  # Marian with several targets
         names = (f">>{ISO_639_3[target]}<<", f">>{target}<<", f">>{FLORES[target]}<<", f">>cmn_{FLORES[target][-4:]}<<")
-        found = next((name for name in names if name in vocabulary), "")
-        return Mark(prefix=_known(found or names[0], vocabulary, target) + " ")
+        found = next((name for name in names if _knows(tokenizer, name)), names[0])
+        return Mark(prefix=_known(tokenizer, found, target) + " ")
     return Mark()
 
 
-def _known(mark: str, vocabulary: dict[str, int], language: str) -> str:
-    if mark not in vocabulary:
+def _knows(tokenizer: PreTrainedTokenizerBase, mark: str) -> bool:
+    number = tokenizer.convert_tokens_to_ids(mark)
+    return number is not None and number != tokenizer.unk_token_id
+
+
+def _known(tokenizer: PreTrainedTokenizerBase, mark: str, language: str) -> str:
+    if not _knows(tokenizer, mark):
         raise ModelError(f"the translation model does not know the language {language!r} (its vocabulary has no {mark})")
     return mark
 
