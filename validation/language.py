@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rml_lama.records import Template, Verdict
-from rml_lama.validation.base import Context
+from rml_lama.validation.base import Context, not_judged
 from rml_lama.validation.detectors import Detector, margin
 from rml_lama.validation.forms import bare
 
@@ -32,7 +32,7 @@ class ExpectedLanguage:
         known = {name: value / self.scales[name] for name, value in margins.items() if value is not None}
         threshold = self.thresholds.get(template.language, self.thresholds["default"])
         if not known:
-            return Verdict(True, self.name, 0.0, threshold, f"not judged: no detector knows {template.language!r}, or there is no text")
+            return not_judged(self.name, threshold, f"no detector knows {template.language!r}, or there is no text")
         score = round(sum(known.values()) / len(known), 4)
         passed = score >= threshold
         told = ", ".join(f"{name} {value:+.2f}" for name, value in known.items())

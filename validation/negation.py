@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from rml_lama.records import Template, Verdict
-from rml_lama.validation.base import Context
+from rml_lama.validation.base import Context, not_judged
 from rml_lama.validation.forms import bare
 
 __all__ = ["NEGATORS", "Negation", "negators"]
@@ -63,7 +63,7 @@ class Negation:
 
     def check(self, template: Template, context: Context) -> Verdict:
         if template.language not in NEGATORS:
-            return Verdict(True, self.name, 0.0, 0.0, f"not judged: the negators of {template.language!r} are not known")
+            return not_judged(self.name, 0.0, f"the negators of {template.language!r} are not known")
         found = negators(template.text, template.language)
         return Verdict(not found, self.name, float(len(found)), 0.0, f"negates: {', '.join(found)}" if found else "")
 

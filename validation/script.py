@@ -13,7 +13,7 @@ import unicodedata
 from rml_lama.builders.labels import to_simplified
 from rml_lama.languages import LANGUAGES
 from rml_lama.records import Template, Verdict
-from rml_lama.validation.base import Context
+from rml_lama.validation.base import Context, not_judged
 
 __all__ = ["ALPHABETS", "Script", "foreign_letters"]
 
@@ -55,7 +55,7 @@ class Script:
 
     def check(self, template: Template, context: Context) -> Verdict:
         if template.language not in LANGUAGES:
-            return Verdict(True, self.name, 1.0, 1.0, f"not judged: no alphabet of {template.language!r} is known")
+            return not_judged(self.name, 1.0, f"no alphabet of {template.language!r} is known")
         rest = _SLOT.sub(" ", template.text)
         letters = sum(char.isalpha() for char in rest)
         foreign = foreign_letters(rest, template.language)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rml_lama.records import OBJECT, SUBJECT, Template, Verdict
-from rml_lama.validation.base import Context
+from rml_lama.validation.base import Context, not_judged
 from rml_lama.validation.chrf import chrf
 from rml_lama.validation.forms import GRAM, grams, plain, words
 from rml_lama.validation.references import References
@@ -84,7 +84,7 @@ class Leftover:
     name: str = "leftover"
 
     def check(self, template: Template, context: Context) -> Verdict:
-        if template.language == "en" or template.language not in self.references:
+        if template.language == "en" or template.language not in self.references or "en" not in self.references:
             return _not_judged(self.name, template, self.threshold)
         english = self.references.vocabulary("en")
         found = [word for word in words(plain(template.text)) if word in english and not self.references.word_count(template, word)]
@@ -112,4 +112,4 @@ def _slot_grams(text: str, size: int) -> list[str]:
 
 
 def _not_judged(name: str, template: Template, threshold: float) -> Verdict:
-    return Verdict(True, name, 0.0, threshold, f"not judged: no references for {template.language} {template.relation}")
+    return not_judged(name, threshold, f"no references for {template.language} {template.relation}")
