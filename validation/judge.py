@@ -40,7 +40,7 @@ class Variant:
             score = scores.get(name, math.nan)
             if math.isfinite(score):
                 logit += weight * (score - mean) / scale
-        return 1 / (1 + math.exp(-logit))
+        return (1 + math.tanh(logit / 2)) / 2  # the logistic function, without overflow
 
 
 @dataclass(frozen=True, slots=True)

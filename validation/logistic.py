@@ -38,8 +38,10 @@ def fit_logistic(features: np.ndarray, approved: np.ndarray, groups: Sequence[st
 
     `features` (rows, features) may hold NaN; `approved` (rows,) is 0 or 1; `groups` names each row's group.
     """
-    means = np.nan_to_num(np.nanmean(features, axis=0))
-    scales = np.nan_to_num(np.nanstd(features, axis=0), nan=1.0)
+    there = np.isfinite(features)
+    counts = np.maximum(there.sum(axis=0), 1)  # (features,)
+    means = np.where(there, features, 0.0).sum(axis=0) / counts
+    scales = np.sqrt((np.where(there, features - means, 0.0) ** 2).sum(axis=0) / counts)
     scales = np.where(scales > 0, scales, 1.0)
     standard = np.nan_to_num((features - means) / scales, nan=0.0)
     names = sorted(set(groups))

@@ -28,8 +28,9 @@ from rml_lama.validation.prototypes import load_prototypes
 from rml_lama.validation.references import References
 from rml_lama.validation.relation import CausalPrefix, RelationMargin
 from rml_lama.validation.script import Script
+from rml_lama.validation.slots import Slots
 from rml_lama.validation.structure import Structure
-from rml_lama.validation.wording import Leftover, Reference, Slots, Wording
+from rml_lama.validation.wording import Leftover, Reference, Wording
 
 __all__ = ["PRESETS", "REGISTRY", "Resources", "make_filters", "read_preset"]
 

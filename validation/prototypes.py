@@ -51,18 +51,18 @@ class Prototypes:
         unit: np.ndarray = rest / max(float(np.linalg.norm(rest)), 1e-9)
         return unit
 
-    def margin(self, vector: np.ndarray, language: str, relation: str, *, member: bool) -> Margin | None:
-        """Nearness to the own relation and to the others; `member`: the vector is one of the sum, and is taken out of it.
+    def margin(self, vector: np.ndarray, language: str, relation: str, *, member_of: Sequence[str] = ()) -> Margin | None:
+        """Nearness to the own relation and to the others; the vector is taken out of the sums that it is a part of.
 
         None for a relation without a prototype.
         """
         if relation not in self.relations:
             return None
         unit, own = self.centred(vector, language), self.relations.index(relation)
-        sums = self.sums.astype(np.float64)
-        if member and self.counts[own] > 1:
-            sums = sums.copy()
-            sums[own] -= unit
+        sums = np.array(self.sums, dtype=np.float64)
+        for name in member_of:
+            if name in self.relations and self.counts[self.relations.index(name)] > 1:
+                sums[self.relations.index(name)] -= unit
         near = sums @ unit / np.maximum(np.linalg.norm(sums, axis=1), 1e-9)  # (relations,)
         others = near.copy()
         others[own] = -np.inf

@@ -45,6 +45,11 @@ class References:
         """Whether the template is one of the references of its set."""
         return plain(template.text) in self._sets.get((template.language, template.relation), {})
 
+    def holders(self, template: Template) -> list[str]:
+        """The relations of the language that have the template's text among their references."""
+        own = plain(template.text)
+        return [relation for (code, relation), group in self._sets.items() if code == template.language and own in group]
+
     def gram_count(self, template: Template, gram: str) -> int:
         """In how many other reference phrasings of the language the gram stands."""
         return self._others_with(self._of_language(self._grams, template.language), template, gram, set(grams(template.text)))

@@ -33,8 +33,8 @@ class RelationMargin:
 
     def check(self, template: Template, context: Context) -> Verdict:
         vector = self.vectors.of([template.text])[0]
-        member = self.references.holds(template)
-        margin = self.prototypes.margin(vector, template.language, template.relation, member=member)
+        holders = self.references.holders(template)
+        margin = self.prototypes.margin(vector, template.language, template.relation, member_of=holders)
         return _verdict(self.name, margin, self.threshold, template)
 
 
@@ -54,7 +54,7 @@ class CausalPrefix:
         if not template.causal:
             return not_judged(self.name, self.threshold, "not called causal")
         vector = self.vectors.of([prefix(template)])[0]
-        margin = self.prototypes.margin(vector, template.language, template.relation, member=False)
+        margin = self.prototypes.margin(vector, template.language, template.relation)
         return _verdict(self.name, margin, self.threshold, template)
 
 

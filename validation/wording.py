@@ -1,9 +1,8 @@
-"""How much the wording of a phrasing is like good phrasings: four filters that compare with references, without a model.
+"""How much the wording of a phrasing is like good phrasings: three filters that compare with references, without a model.
 
 - `wording`: the share of its character 4-grams that stand in other reference phrasings of the language. Low where words are
   misspelt, shuffled, cut off or not of this language.
 - `reference`: chrF++ with the nearest reference phrasing of the same relation. Low where something else is said.
-- `slots`: how much better its surroundings of `[X]` and `[Y]` fit the references of its set than with the slots swapped.
 - `leftover`: the number of English words that no reference phrasing of the language uses.
 
 All are functions of the phrasing and the references alone. Without references in the language they pass, and say so.
@@ -13,15 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rml_lama.records import OBJECT, SUBJECT, Template, Verdict
+from rml_lama.records import Template, Verdict
 from rml_lama.validation.base import Context, not_judged
 from rml_lama.validation.chrf import chrf
 from rml_lama.validation.forms import GRAM, grams, plain, words
 from rml_lama.validation.references import References
 
-__all__ = ["Leftover", "Reference", "Slots", "Wording", "swapped"]
-
-SIZES = (2, 3, 4, 5)  # of the grams around a slot
+__all__ = ["Leftover", "Reference", "Wording"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +55,6 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Slots:
-    """Pass unless the phrasing fits its set better with `[X]` and `[Y]` swapped."""
-
-    references: References
-    threshold: float
-    name: str = "slots"
-
-    def check(self, template: Template, context: Context) -> Verdict:
-        others = self.references.others(template)
-        if not others:
-            return _not_judged(self.name, template, self.threshold)
-        known = {gram for other in others for size in SIZES for gram in _slot_grams(other, size)}
-        as_is, turned = _share(template.text, known), _share(swapped(template.text), known)
-        reason = f"{as_is:.0%} of what stands around the slots is known, with the slots swapped {turned:.0%}"
-        return Verdict.at_least(self.name, score=round(as_is - turned, 4), threshold=self.threshold, reason=reason)
-
-
-@dataclass(frozen=True, slots=True)
 class Leftover:
     """Pass when not too many words are English and nothing else."""
 
@@ -90,25 +69,6 @@ class Leftover:
         found = [word for word in words(plain(template.text)) if word in english and not self.references.word_count(template, word)]
         passed = len(found) <= self.threshold
         return Verdict(passed, self.name, float(len(found)), self.threshold, f"English words: {', '.join(found)}" if found else "")
-
-
-def swapped(text: str) -> str:
-    """The phrasing with its slots exchanged.
-
-    >>> swapped("The capital of [X] is [Y].")
-    'The capital of [Y] is [X].'
-    """
-    return text.replace(SUBJECT, "\0").replace(OBJECT, SUBJECT).replace("\0", OBJECT)
-
-
-def _share(text: str, known: set[str]) -> float:
-    """The share of the grams around slots that are known, each size with the same weight."""
-    shares = [[gram in known for gram in _slot_grams(text, size)] for size in SIZES]
-    return sum(sum(found) / len(found) for found in shares if found) / len(SIZES)
-
-
-def _slot_grams(text: str, size: int) -> list[str]:
-    return [gram for gram in grams(text, size) if "\ue000" in gram or "\ue001" in gram]
 
 
 def _not_judged(name: str, template: Template, threshold: float) -> Verdict:
