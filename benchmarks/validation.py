@@ -100,7 +100,7 @@ def faults(args: argparse.Namespace) -> None:
         print("\n| kind | n | recall | lowest languages | found by |\n|---|---:|---:|---|---|")
         table = {}
         for kind in KINDS:
-            planted = plant(kind, sample, what.fills, seed=SEED)
+            planted = plant(kind, sample, what.fills, seed=SEED, bank=bank)
             for check in filters:
                 if isinstance(check, Prepared):
                     check.prepare(planted, Context())
@@ -153,7 +153,7 @@ def thresholds(args: argparse.Namespace) -> None:
     for one in judged:
         margins[one.template.language] += [verdict.score for verdict in one.verdicts if verdict.filter == "language"]
     for code, values in margins.items():
-        print(f"{code} = {min(np.floor(np.quantile(values, 0.004) * 100) / 100, 0.0)}")
+        print(f"{code} = {min(np.floor(np.nanquantile(values, 0.004) * 100) / 100, 0.0)}")
 
 
 def pairs(args: argparse.Namespace) -> None:

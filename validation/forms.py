@@ -9,7 +9,7 @@ import unicodedata
 from rml_lama.languages import LANGUAGES
 from rml_lama.records import OBJECT, SUBJECT
 
-__all__ = ["bare", "filled", "grams", "plain", "presented", "words"]
+__all__ = ["bare", "filled", "grams", "plain", "presented", "split", "words"]
 
 GRAM = 4  # characters; a slot counts as one
 _SLOT = re.compile(r"\[[XY]\]")
@@ -58,6 +58,15 @@ def filled(text: str, subject: str, answer: str) -> str:
     'Paris is the capital of France.'
     """
     return _SLOT.sub(lambda match: subject if match.group() == SUBJECT else answer, text)
+
+
+def split(text: str) -> list[str]:
+    """The stretches before, between and after the slots.
+
+    >>> split("The capital of [X] is [Y].")
+    ['The capital of ', ' is ', '.']
+    """
+    return _SLOT.split(text)
 
 
 def words(text: str) -> list[str]:

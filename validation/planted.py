@@ -72,9 +72,19 @@ class Plant:
     draw: random.Random
 
 
-def plant(kind: str, templates: Sequence[Template], labels: Mapping[tuple[str, str], Sequence[tuple[str, str]]], *, seed: int) -> list[Template]:
-    """The templates with one fault each, in their order; those in which it cannot be planted are left out."""
-    source = Plant(by_relation(templates), labels, random.Random(f"{seed} {kind}"))
+def plant(
+    kind: str,
+    templates: Sequence[Template],
+    labels: Mapping[tuple[str, str], Sequence[tuple[str, str]]],
+    *,
+    seed: int,
+    bank: Sequence[Template] | None = None,
+) -> list[Template]:
+    """The templates with one fault each, in their order; those in which it cannot be planted are left out.
+
+    Phrasings of other relations and languages are drawn from `bank`, by default the templates themselves.
+    """
+    source = Plant(by_relation(templates if bank is None else bank), labels, random.Random(f"{seed} {kind}"))
     made = [KINDS[kind](template, source) for template in templates]
     return [new for old, new in zip(templates, made, strict=True) if new is not None and new.text != old.text]
 

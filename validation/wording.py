@@ -3,19 +3,21 @@
 - `wording`: the share of its character 4-grams that stand in other reference phrasings of the language. Low where words are
   misspelt, shuffled, cut off or not of this language.
 - `reference`: chrF++ with the nearest reference phrasing of the same relation. Low where something else is said.
-- `leftover`: the number of English words that no reference phrasing of the language uses.
+- `leftover`: English words in a row that references of the language do not use.
 
 All are functions of the phrasing and the references alone. Without references in the language they pass, and say so.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rml_lama.records import Template, Verdict
 from rml_lama.validation.base import Context, not_judged
 from rml_lama.validation.chrf import chrf
-from rml_lama.validation.forms import GRAM, grams, plain, words
+from rml_lama.validation.forms import GRAM, grams, plain, split, words
 from rml_lama.validation.references import References
 
 __all__ = ["Leftover", "Reference", "Wording"]
@@ -56,19 +58,30 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """Pass when not too many words are English and nothing else."""
+    """Pass when no run of English words is left in a phrasing of another language.
+
+    The score is the length of the longest run of words that all stand in English references and not all in the language's own:
+    one such word may be a cognate, two in a row are English.
+    """
 
     references: References
-    threshold: float  # at most so many words
+    threshold: float  # words, at most
     name: str = "leftover"
 
     def check(self, template: Template, context: Context) -> Verdict:
         if template.language == "en" or template.language not in self.references or "en" not in self.references:
             return _not_judged(self.name, template, self.threshold)
+        run = max(self._runs(template), key=len, default=[])
+        passed = len(run) <= self.threshold
+        return Verdict(passed, self.name, float(len(run)), self.threshold, f"English words: {' '.join(run)}" if run else "")
+
+    def _runs(self, template: Template) -> Iterator[list[str]]:
         english = self.references.vocabulary("en")
-        found = [word for word in words(plain(template.text)) if word in english and not self.references.word_count(template, word)]
-        passed = len(found) <= self.threshold
-        return Verdict(passed, self.name, float(len(found)), self.threshold, f"English words: {', '.join(found)}" if found else "")
+        for part in split(template.text):
+            for shared, group in itertools.groupby(words(part), key=lambda word: word in english):
+                run = list(group)
+                if shared and not all(self.references.word_count(template, word) for word in run):
+                    yield run
 
 
 def _not_judged(name: str, template: Template, threshold: float) -> Verdict:
