@@ -140,7 +140,9 @@ def validate(
     templates: Annotated[Path | None, typer.Option(help="A file of rows {language, relation, template}, or a bank's <lang>.jsonl.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for scores, rejects and report; called again, the run goes on.")] = None,
     preset: Annotated[str, typer.Option(help="light, full, or a TOML file of filters and thresholds.")] = "light",
-    fluency: Annotated[str | None, typer.Option(help="A causal model for the filter fluency, with --preset full: a Hub id or `demo`.")] = None,
+    fluency: Annotated[
+        str | None, typer.Option(help="A causal model for the filter fluency, with --preset full: a Hub id or `demo`.")
+    ] = None,
     facts: Annotated[Path | None, typer.Option(help="A build whose labels show leaked answers.")] = None,
     translations: Annotated[Path | None, typer.Option(help="Outputs of translation systems, a TSV file.")] = None,
     calibrate: Annotated[Path | None, typer.Option(help="Refit the judge to a table of approved and rejected phrasings.")] = None,

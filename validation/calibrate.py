@@ -79,7 +79,9 @@ def read_labels(file: Path) -> tuple[list[Labelled], str]:
     if missing := [name for name in COLUMNS if name not in (rows.fieldnames or [])]:
         raise DataError(f"the column {missing[0]!r} is missing", file, 1)
     labelled = [
-        Labelled(as_template({"language": row["lang"], "relation": row["relation"], "template": row["pattern"]}), row["label"] == "approved")
+        Labelled(
+            as_template({"language": row["lang"], "relation": row["relation"], "template": row["pattern"]}), row["label"] == "approved"
+        )
         for row in rows
         if row["label"] in ("approved", "rejected")
     ]
@@ -134,9 +136,7 @@ def _best_penalty(scores: np.ndarray, approved: np.ndarray, languages: np.ndarra
     return max(PENALTIES, key=mean_auc)
 
 
-def _held_out(
-    scores: np.ndarray, approved: np.ndarray, languages: np.ndarray, relations: np.ndarray, code: str, penalty: float
-) -> float:
+def _held_out(scores: np.ndarray, approved: np.ndarray, languages: np.ndarray, relations: np.ndarray, code: str, penalty: float) -> float:
     """The AUC of one language under a model that has not seen it."""
     train = languages != code
     features = _with_offsets(scores, approved, languages, relations, (code,))

@@ -101,7 +101,9 @@ def calibrate_judge(labels: Path, *, judge: Path, out: Path | None = None, optio
         judged = judge_all([one.template for one in labelled], make_filters(options.preset, resources))
     found = calibrate(labelled, judged)
     write_judge(judge, found, labelled, sha256)
-    lines = [f"{one.name}: AUC {one.mean:.3f} ({' '.join(f'{code} {value:.2f}' for code, value in one.by_language.items())})" for one in found]
+    lines = [
+        f"{one.name}: AUC {one.mean:.3f} ({' '.join(f'{code} {value:.2f}' for code, value in one.by_language.items())})" for one in found
+    ]
     return "\n".join([*lines, f"{len(labelled)} phrasings, leave one language out; written to {judge}"])
 
 

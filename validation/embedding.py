@@ -58,7 +58,9 @@ class SentenceVectors:
         self.name = name
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        one_by_one = [self._model.encode([f"query: {text}"], normalize_embeddings=True)[0] for text in texts]  # padding would change the digits
+        one_by_one = [
+            self._model.encode([f"query: {text}"], normalize_embeddings=True)[0] for text in texts
+        ]  # padding would change the digits
         return np.stack(one_by_one)
 
 

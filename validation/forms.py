@@ -26,7 +26,13 @@ def plain(text: str) -> str:
     'the capital of [X] is [Y]'
     """
     text = _FINAL.sub("", " ".join(unicodedata.normalize("NFC", text).split()))
-    return text.replace(SUBJECT, _SUBJECT_MARK).replace(OBJECT, _OBJECT_MARK).lower().replace(_SUBJECT_MARK, SUBJECT).replace(_OBJECT_MARK, OBJECT)
+    return (
+        text.replace(SUBJECT, _SUBJECT_MARK)
+        .replace(OBJECT, _OBJECT_MARK)
+        .lower()
+        .replace(_SUBJECT_MARK, SUBJECT)
+        .replace(_OBJECT_MARK, OBJECT)
+    )
 
 
 def bare(text: str) -> str:

@@ -43,16 +43,26 @@ NEGATORS: dict[str, _Markers] = {
     "bn": _Markers(r"না|নয়|নয়|নেই|নি|কখনো|কখনোই|নন|নহে"),
     "he": _Markers(r"לא|אין|אינו|אינה|אינם|אינן|איננו|איננה|מעולם|בל", "", r"לא רק|אינו אלא|אין זה אלא"),
     "ar": _Markers(r"(?:و|ف)?(?:ليس|ليست|لم|لن|لا|غير|ليسوا)", "", r"لا سيما|لا يزال|لا تزال"),
-    "tr": _Markers(r"değil\w*|yok\w*|hiç\w*|asla", r"\w{2,}m[ae]z(?:lar|ler|dı|di)?\b|\w{2,}m[ae]dı\b|\w{2,}m[ae]di\b|\w{2,}m[ıiuü]yor\b", ""),
+    "tr": _Markers(
+        r"değil\w*|yok\w*|hiç\w*|asla", r"\w{2,}m[ae]z(?:lar|ler|dı|di)?\b|\w{2,}m[ae]dı\b|\w{2,}m[ae]di\b|\w{2,}m[ıiuü]yor\b", ""
+    ),
     "hu": _Markers(r"nem|ne|sem|nincs\w*|soha|sose|sohasem|senki\w*|semm\w*", "", r"nem más, mint|nem csak|nemcsak"),
     "fi": _Markers(r"ei|eivät|en|et|emme|ette|älä|eikä|ettei|eiköhän", "", r"ei kukaan muu kuin|ei mikään muu kuin"),
-    "ja": _Markers("", r"ない(?!ちょう)|ません|なかった|なく(?!な)|[わらたかさまばいしき]ず(?=[。、]|に)", r"にほかならない|に他ならない|間違いない|違いない|欠かせない|だけでなく|少なくない"),
+    "ja": _Markers(
+        "",
+        r"ない(?!ちょう)|ません|なかった|なく(?!な)|[わらたかさまばいしき]ず(?=[。、]|に)",
+        r"にほかならない|に他ならない|間違いない|違いない|欠かせない|だけでなく|少なくない",
+    ),
     "ko": _Markers(r"안|못", r"않|아니(?=[다라었며고지,])|아닙니다|없[다었습는]|못하", ""),
     "zh": _Markers("", r"不|没有|並非|并非|未(?!来)|从未|绝非", r"不仅|不但|不少|不同|不断|离不开|分不开|不外|不可分|密不可分|不可或缺"),
     "vi": _Markers(r"không|chẳng|chưa|đừng|chả", "", r"chẳng hạn|không chỉ|không ai khác|không gì khác"),
     "id": _Markers(r"bukan\w*|tidak\w*|tak|belum|jangan|tanpa", "", r"bukan hanya|tidak hanya|tidak lain|tak lain|bukan lain"),
     "th": _Markers("", r"ไม่|มิได้|หาไม่|มิใช่|มิเคย", r"ไม่ใช่อื่นใด|ไม่ใช่ใครอื่น|ไม่เพียง"),
-    "sw": _Markers(r"si|sio|siyo|hakuna|hapana|kamwe|wala|bila|hana|hawana|haina|hayupo|haiko|hakuwa|haikuwa", r"\bha(?:ku|ja|wa|i|zi|ya|u|li)\w{3,}i\b", ""),
+    "sw": _Markers(
+        r"si|sio|siyo|hakuna|hapana|kamwe|wala|bila|hana|hawana|haina|hayupo|haiko|hakuwa|haikuwa",
+        r"\bha(?:ku|ja|wa|i|zi|ya|u|li)\w{3,}i\b",
+        "",
+    ),
 }
 
 

@@ -44,7 +44,9 @@ class Paraphrase:
         similarity = np.stack(theirs) @ own  # (references,)
         best = int(similarity.argmax())
         reason = f"nearest: {others[best]!r} {similarity[best]:.3f}"
-        return Verdict.at_least(self.name, score=round(float(np.sort(similarity)[-NEAREST:].mean()), 4), threshold=self.threshold, reason=reason)
+        return Verdict.at_least(
+            self.name, score=round(float(np.sort(similarity)[-NEAREST:].mean()), 4), threshold=self.threshold, reason=reason
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,9 +54,29 @@ _COPULA: dict[str, tuple[str, str]] = {  # what is found, and what is put in its
 _DENIAL = {
     **{"en": "It is not true that ", "de": "Es stimmt nicht, dass ", "nl": "Het is niet waar dat ", "da": "Det passer ikke, at "},
     **{"fr": "Il n'est pas vrai que ", "es": "No es cierto que ", "it": "Non è vero che ", "pt": "Não é verdade que "},
-    **{"ru": "Неправда, что не ", "uk": "Це не так, що ", "pl": "To nie jest prawda, że ", "bg": "Не е вярно, че ", "el": "Δεν αληθεύει ότι "},
-    **{"fa": "درست نیست که ", "bn": "এটা সত্য নয় যে ", "he": "זה לא נכון ש", "ar": "ليس صحيحا أن ", "tr": "Doğru değil: ", "hu": "Nem igaz, hogy "},
-    **{"fi": "Ei ole totta, että ", "ja": "本当ではないが、", "ko": "사실이 아니지만 ", "zh": "并非", "vi": "Không đúng là ", "id": "Tidak benar bahwa "},
+    **{
+        "ru": "Неправда, что не ",
+        "uk": "Це не так, що ",
+        "pl": "To nie jest prawda, że ",
+        "bg": "Не е вярно, че ",
+        "el": "Δεν αληθεύει ότι ",
+    },
+    **{
+        "fa": "درست نیست که ",
+        "bn": "এটা সত্য নয় যে ",
+        "he": "זה לא נכון ש",
+        "ar": "ليس صحيحا أن ",
+        "tr": "Doğru değil: ",
+        "hu": "Nem igaz, hogy ",
+    },
+    **{
+        "fi": "Ei ole totta, että ",
+        "ja": "本当ではないが、",
+        "ko": "사실이 아니지만 ",
+        "zh": "并非",
+        "vi": "Không đúng là ",
+        "id": "Tidak benar bahwa ",
+    },
     **{"th": "ไม่จริงที่ว่า", "sw": "Si kweli kwamba "},
 }
 _QUESTION = {"el": ";", "ar": "؟", "fa": "؟", "ja": "？", "zh": "？"}

@@ -39,7 +39,8 @@ class Table:
         widths = [max(len(row[place]) for row in lines) for place in range(len(self.columns))]
         numeric = [self._numeric(place) for place in range(len(self.columns))]
         shown = [
-            "  ".join(cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric)).rstrip() for row in lines
+            "  ".join(cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric)).rstrip()
+            for row in lines
         ]
         return "\n".join([self.title, *shown])
 
@@ -48,7 +49,8 @@ class Table:
         numeric = [' class="n"' if self._numeric(place) else "" for place in range(len(self.columns))]
         head = "".join(f"<th{right}>{html.escape(cell)}</th>" for cell, right in zip(self.columns, numeric))
         body = "\n".join(
-            "<tr>" + "".join(f'<td{right} dir="auto">{html.escape(cell)}</td>' for cell, right in zip(row, numeric)) + "</tr>" for row in self.rows
+            "<tr>" + "".join(f'<td{right} dir="auto">{html.escape(cell)}</td>' for cell, right in zip(row, numeric)) + "</tr>"
+            for row in self.rows
         )
         return f"<table><caption>{html.escape(self.title)}</caption>\n<tr>{head}</tr>\n{body}\n</table>"
 
@@ -99,7 +101,10 @@ def _by_filter(scored: Sequence[Scored]) -> Table:
         failed.update(refused)
         alone.update(refused if len(refused) == 1 else [])
     names = dict.fromkeys(verdict.filter for one in scored for verdict in one.judged.verdicts)
-    rows = [(name, f"{judged[name]:,}", f"{failed[name]:,}", f"{alone[name]:,}", _share(judged[name] - failed[name], judged[name])) for name in names]
+    rows = [
+        (name, f"{judged[name]:,}", f"{failed[name]:,}", f"{alone[name]:,}", _share(judged[name] - failed[name], judged[name]))
+        for name in names
+    ]
     return Table("By filter", ("filter", "judged", "refused", "refused by it alone", "passed"), tuple(rows))
 
 
@@ -126,7 +131,9 @@ def _examples(scored: Iterable[Scored]) -> Table:
             refused.setdefault(verdict.filter, []).append((-abs(verdict.score - verdict.threshold), one, verdict.reason))
     rows = []
     for name, found in refused.items():
-        for _, one, reason in sorted(found, key=lambda item: (item[0], item[1].judged.template.text))[:EXAMPLES]:
+        for _, one, reason in sorted(found, key=lambda item: (item[0], item[1].judged.template.language, item[1].judged.template.text))[
+            :EXAMPLES
+        ]:
             template = one.judged.template
             rows.append((name, template.language, template.relation, template.text, reason))
     return Table("Examples of what was refused", ("filter", "language", "relation", "phrasing", "reason"), tuple(rows))

@@ -50,4 +50,6 @@ def rejects_of(judged: Iterable[Judged]) -> list[Reject]:
 
 
 def _reject(template: Template, verdict: Verdict) -> Reject:
-    return Reject(STAGE, verdict.filter, template.language, template.relation, template.text, verdict.reason, verdict.score, verdict.threshold)
+    return Reject(
+        STAGE, verdict.filter, template.language, template.relation, template.text, verdict.reason, verdict.score, verdict.threshold
+    )

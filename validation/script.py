@@ -45,6 +45,7 @@ ALPHABETS: dict[str, str] = {
     "he": "אבגדהוזחטיךכלםמןנסעףפץצקרשת",
 }
 _SLOT = re.compile(r"\[[XY]\]")
+_KANA = re.compile("[\u3041-\u30ff]")
 _MARK_SCRIPTS = {"ar": "ARABIC", "fa": "ARABIC", "he": "HEBREW", "tr": "COMBINING"}
 
 
@@ -60,6 +61,8 @@ class Script:
         letters = sum(char.isalpha() for char in rest)
         foreign = foreign_letters(rest, template.language)
         reason = f"not letters of {LANGUAGES[template.language].name}: {' '.join(sorted(set(foreign)))}" if foreign else ""
+        if template.language == "ja" and letters and not _KANA.search(rest):
+            foreign, reason = list(filter(str.isalpha, rest)), "no kana: no sentence of Japanese is without"
         return Verdict(not foreign, self.name, round(1 - len(foreign) / max(letters, len(foreign), 1), 4), 1.0, reason)
 
 

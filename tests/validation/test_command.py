@@ -78,7 +78,10 @@ def test_rows_of_any_kind_are_judged_and_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [('{"language": "en", "relation": "P36", "template": ""}', "'template' is missing or no text"), ('{"relation": "P36", "template": "a"}', "'language'")],
+    [
+        ('{"language": "en", "relation": "P36", "template": ""}', "'template' is missing or no text"),
+        ('{"relation": "P36", "template": "a"}', "'language'"),
+    ],
 )
 def test_bad_rows_are_named(tmp_path: Path, line: str, message: str) -> None:
     file = tmp_path / "rows.jsonl"

@@ -125,12 +125,17 @@ def test_labels_become_a_judge_that_is_read_back(tmp_path: Path) -> None:
     judge = load_judge(tmp_path / "judge.toml")
     assert judge.data == sha256
     direct = found[0].fit.logits(np.array([[1.0, 1.0, judge.relations["P36"]]]))[0]
-    assert judge.approve([verdict("wording", 1.0), verdict("reference", 1.0)], "P36") == pytest.approx(1 / (1 + math.exp(-direct)), abs=2e-4)
+    assert judge.approve([verdict("wording", 1.0), verdict("reference", 1.0)], "P36") == pytest.approx(
+        1 / (1 + math.exp(-direct)), abs=2e-4
+    )
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("lang\trelation\tpattern\n", "'label' is missing"), ("lang\trelation\tpattern\tlabel\nde\tP36\t[X] [Y]\tapproved\n", "three languages")],
+    [
+        ("lang\trelation\tpattern\n", "'label' is missing"),
+        ("lang\trelation\tpattern\tlabel\nde\tP36\t[X] [Y]\tapproved\n", "three languages"),
+    ],
 )
 def test_labels_that_cannot_be_used(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "labels.tsv"

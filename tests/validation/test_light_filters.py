@@ -43,7 +43,6 @@ def references() -> References:
         ("fa", "عاصمة [X] هي [Y].", "ةيىك"),
         ("ar", "پایتخت [X] شهر [Y] است.", "پیچگ"),
         ("zh", "[X]的首都稱為[Y]。", "稱為"),
-        ("ja", "[X]的首都叫做[Y]是", ""),
         ("de", "Die Hаuptstadt von [X] ist [Y].", "а"),
         ("ko", "[X]の首都は[Y]です.", "の首都は"),
         ("es", "La capital de [X] é [Y].", ""),
@@ -58,6 +57,13 @@ def test_letters_of_another_alphabet(language: str, text: str, foreign: str) -> 
         assert 0 <= verdict.score < 1
     else:
         assert verdict.passed or set(found) == {"é"} and "é" in ALPHABETS["es"]
+
+
+def test_chinese_is_not_japanese() -> None:
+    verdict = Script().check(template("[X]的首都是[Y]。", "ja"), NOTHING)
+    assert not verdict.passed
+    assert verdict.score == 0.0
+    assert Script().check(template("[X]の首都は[Y]です。", "ja"), NOTHING).passed
 
 
 def test_every_phrasing_of_the_bank_is_in_its_script() -> None:
@@ -149,7 +155,10 @@ def test_no_negations(language: str, text: str) -> None:
 
 
 def test_leaked_answers() -> None:
-    answers = {("en", "P36"): answer_labels([("", "Paris"), ("", "New York"), ("", "Ur")], "en"), ("ja", "P36"): answer_labels([("", "東京")], "ja")}
+    answers = {
+        ("en", "P36"): answer_labels([("", "Paris"), ("", "New York"), ("", "Ur")], "en"),
+        ("ja", "P36"): answer_labels([("", "東京")], "ja"),
+    }
     check = Leakage(answers)
     assert check.check(template("The capital of [X] is Paris, [Y]."), NOTHING).reason == "names an answer: Paris"
     assert not check.check(template("[X], New York, [Y]."), NOTHING).passed
