@@ -140,7 +140,7 @@ def is_causal(text: str, relation_before_blank: bool) -> bool:
 
 
 def _candidate(phrasing: Phrasing, relation: str, language: str, request: Request, outcome: Outcome[Phrasings]) -> Template | Reject:
-    mended = repair(" ".join(phrasing.text.split()))
+    mended = repair(" ".join(phrasing.text.split()), language=language)
     if mended.text is None:
         return Reject(STAGE, "placeholders", language, relation, phrasing.text, mended.reason)
     return Template(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rml_lama.builders.base import Translation
-from rml_lama.builders.placeholders import protect, repair
+from rml_lama.builders.placeholders import repair
 from rml_lama.errors import LedgerError, MissingExtraError, ModelError
 from rml_lama.languages import ALL_CODES, LANGUAGES
 from rml_lama.ledger import Ledger, content_key
@@ -76,7 +76,7 @@ def language_mark(tokenizer: PreTrainedTokenizerBase, source: str, target: str) 
 
 def _knows(tokenizer: PreTrainedTokenizerBase, mark: str) -> bool:
     number = tokenizer.convert_tokens_to_ids(mark)
-    return number is not None and number != tokenizer.unk_token_id
+    return bool(number is not None and number != tokenizer.unk_token_id)
 
 
 def _known(tokenizer: PreTrainedTokenizerBase, mark: str, language: str) -> str:
@@ -98,8 +98,8 @@ class Seq2SeqTranslator:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def translate(self, template: Template, target: str) -> Translation:
-        key, text = await self._translated(protect(template.text), template.language, target)
-        mended = repair(" ".join(text.split()), source=template.text)
+        key, text = await self._translated(template.text, template.language, target)
+        mended = repair(" ".join(text.split()), source=template.text, language=target)
         if mended.text is None:
             return Translation(None, Reject(STAGE, "placeholders", target, template.relation, text, mended.reason))
         made = Template(
@@ -117,8 +117,8 @@ class Seq2SeqTranslator:
         """The phrasing in the language `source`; None when reading back is off."""
         if not self.back_translate:
             return None
-        _, text = await self._translated(protect(template.text), template.language, source)
-        return repair(text).text or text
+        _, text = await self._translated(template.text, template.language, source)
+        return repair(text, source=template.text, language=source).text or text
 
     async def _translated(self, text: str, source: str, target: str) -> tuple[str, str]:
         """Ledger key and translation."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from rml_lama import __version__
-from rml_lama.errors import ConfigError, RmlLamaError
+from rml_lama.errors import RmlLamaError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -50,25 +50,29 @@ def _main(
 
 @app.command()
 def fetch(
-    what: Annotated[str, typer.Argument(help="What to fetch: mlama.")],
-    dest: Annotated[Path, typer.Option(help="Folder for the archive and what it holds.")] = Path("data"),
-    url: Annotated[str | None, typer.Option(help="Another address of the archive.")] = None,
-    sha256: Annotated[str | None, typer.Option(help="The checksum it must have; default: the one of the first fetch.")] = None,
+    what: Annotated[str, typer.Argument(help="What to fetch: mlama or labels.")],
+    dest: Annotated[Path | None, typer.Option(help="Folder for what comes; default: data, or labels.")] = None,
+    url: Annotated[str | None, typer.Option(help="Another address of the archive, or of the Wikibase's api.php.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="mlama: the checksum it must have; default: the one of the first fetch.")] = None,
+    ids: Annotated[Path | None, typer.Option(help="labels: a file of item ids, one a line, or a build folder.")] = None,
+    languages: Languages = None,
+    ledger: Annotated[Path | None, typer.Option(help="labels: where answers are kept; default: DEST.ledger.jsonl.")] = None,
+    contact: Annotated[str, typer.Option(help="labels: an e-mail address or URL at which Wikidata reaches you.")] = "",
 ) -> None:
-    """Download the mLAMA archive with checksum and resume, and unpack it safely.
+    """Download the mLAMA archive with checksum and resume, or labels of items from Wikidata.
 
-    Example: `rml-lama fetch mlama --dest data`
+    Examples: `rml-lama fetch mlama --dest data`, `rml-lama fetch labels --ids out --languages sw,bn --dest labels`
     """
-    from rml_lama.builders.fetch import MLAMA_URL, fetch_mlama
+    from rml_lama.builders.command import fetch as fetch_
 
-    if what != "mlama":
-        raise ConfigError(f"cannot fetch {what!r}; known: mlama")
     with _progress() as bar:
-        task = bar.add_task("mLAMA", total=None)
-        folder = fetch_mlama(
-            dest, url=url or MLAMA_URL, sha256=sha256, progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
-    typer.echo(folder)
+        task = bar.add_task(what, total=None)
+
+        def step(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        report = fetch_(what, dest, url=url, sha256=sha256, ids=ids, languages=languages, ledger=ledger, contact=contact, progress=step)
+    typer.echo(report)
 
 
 @app.command()

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rml_lama.builders.placeholders import Repaired, protect, repair
+from rml_lama.builders.placeholders import Repaired, repair
 from rml_lama.languages import LANGUAGES
 from rml_lama.records import OBJECT, SUBJECT
 
@@ -56,6 +56,7 @@ REPAIRED = [
     ("X] flows past [Y.", "[X] flows past [Y]."),
     ("[X) flows past (Y].", "[X] flows past [Y]."),
     ("X) fließt an [Y] vorbei", "[X] fließt an [Y] vorbei"),
+    ("([X] flows past Y]).", "([X] flows past [Y])."),
     ("[X]]да [ [Y] бар.", "[X]да [Y] бар."),
     ("Ilog [x] 'y].", "Ilog [X] [Y]."),
     ("[X:n] joki on [Y: ssä].", "[X]:n joki on [Y]:ssä."),
@@ -84,42 +85,9 @@ REPAIRED = [
     ("Xs Fluss ist Y", "[X]s Fluss ist [Y]"),
     ("XはYを流れる。", "[X]は[Y]を流れる。"),
     ("Y의 강은 X입니다.", "[Y]의 강은 [X]입니다."),
-    ("Y הוא הנהר של X, ב-[Y].", None),
     ("הנהר של X עובר ב-Y.", "הנהר של [X] עובר ב-[Y]."),
     ("Х тече повз [Y].", "[X] тече повз [Y]."),
     ("Το ποτάμι της Χ είναι [Y].", "Το ποτάμι της [X] είναι [Y]."),
-]
-
-OTHER_SCRIPTS = [
-    ("ru", "[Х] течёт мимо [У].", "[X] течёт мимо [Y]."),
-    ("ru", "[Икс] течёт мимо [игрек].", "[X] течёт мимо [Y]."),
-    ("el", "[Χ] κυλά δίπλα στο [Υ].", "[X] κυλά δίπλα στο [Y]."),
-    ("ar", "[س] نهر في [ص].", "[X] نهر في [Y]."),
-    ("ar", "نهر [إكس] في [واي].", "نهر [X] في [Y]."),
-    ("fa", "[ایکس] رودی در [وای] است.", "[X] رودی در [Y] است."),
-    ("he", "[איקס] זורם ליד [וואי].", "[X] זורם ליד [Y]."),
-    ("hi", "[एक्स] नदी [वाई] में है।", "[X] नदी [Y] में है।"),
-    ("mr", "[एक्स] नदी [वाय] मध्ये आहे.", "[X] नदी [Y] मध्ये आहे."),
-    ("bn", "[এক্স] নদী [ওয়াই] শহরে।", "[X] নদী [Y] শহরে।"),
-    ("bn", "[এক্স] নদী [ওয়াই] শহরে।", "[X] নদী [Y] শহরে।"),
-    ("gu", "[એક્સ] નદી [વાય]માં છે.", "[X] નદી [Y]માં છે."),
-    ("pa", "[ਐਕਸ] ਨਦੀ [ਵਾਈ] ਵਿੱਚ ਹੈ।", "[X] ਨਦੀ [Y] ਵਿੱਚ ਹੈ।"),
-    ("ta", "[எக்ஸ்] ஆறு [ஒய்] இல் உள்ளது.", "[X] ஆறு [Y] இல் உள்ளது."),
-    ("te", "[ఎక్స్] నది [వై]లో ఉంది.", "[X] నది [Y]లో ఉంది."),
-    ("kn", "[ಎಕ್ಸ್] ನದಿ [ವೈ] ನಲ್ಲಿದೆ.", "[X] ನದಿ [Y] ನಲ್ಲಿದೆ."),
-    ("ml", "(എക്സ്) നദി [വൈ] നഗരത്തിലാണ്.", "[X] നദി [Y] നഗരത്തിലാണ്."),
-    ("th", "แม่น้ำ [เอ็กซ์] ไหลผ่าน [วาย]", "แม่น้ำ [X] ไหลผ่าน [Y]"),
-    ("ja", "【エックス】川は【ワイ】を流れる。", "[X]川は[Y]を流れる。"),
-    ("ko", "[엑스] 강은 [와이]에 있다.", "[X] 강은 [Y]에 있다."),
-    ("ka", "[იქსი] არის [იგრეკი].", "[X] არის [Y]."),
-]
-
-BY_ELIMINATION = [
-    ("[X] vloei verby [J].", "[X] vloei verby [Y]."),
-    ("[E] corre junto a [x].", "[Y] corre junto a [X]."),
-    ("[К] тече поред [И].", "[X] тече поред [Y]."),
-    ("[X] नदी [हाँ] में है।", "[X] नदी [Y] में है।"),
-    ("[ အိပ် ] သည် [ ဝ ] ဖြစ် သည် ။", "[X] သည် [Y] ဖြစ် သည် ။"),
 ]
 
 REJECTED = [
@@ -134,6 +102,7 @@ REJECTED = [
     ("[X] flows past [Y]. [X] flows past [Y].", "[X] more than once"),
     ("X flows past X, X, [Y].", "[X] more than once"),
     ("[X] тече y y] повз.", "[Y] more than once"),
+    ("Y הוא הנהר של X, ב-[Y].", "[Y] more than once"),
     ("[X] flows past [the town].", "no [Y]: [the town] stands in brackets"),
     ("[X] flows past [1].", "no [Y]: [1] stands in brackets"),
     ("[Xaver] flows past [Y].", "no [X]: [Xaver] stands in brackets"),
@@ -147,34 +116,6 @@ REJECTED = [
     ("[X] flows past ([y].", "a round bracket without its partner"),
 ]
 
-WORDS_AND_NUMBERS = [
-    ("es", "[X] corre y corre."),
-    ("es", "[X] corre (y corre)."),
-    ("es", "[X] corre, y [y corre."),
-    ("es", "Y corre junto a [X]."),
-    ("fr", "Y coule [X]."),
-    ("cy", "Y afon yw [X]."),
-    ("vi", "Y là con sông của [X]."),
-    ("vi", "[X] là trường Y khoa."),
-    ("ru", "[X] течёт у леса."),
-    ("ru", "У леса течёт [X]."),
-    ("uk", "[X] тече у лісі."),
-    ("bg", "[X] тече у нас."),
-    ("sr", "И тече [X]."),
-    ("el", "Υ και [X]."),
-    ("pl", "[Y] płynie od X wieku."),
-    ("es", "[Y] existe desde el siglo X."),
-    ("ru", "[Y] стоит с X века."),
-    ("en", "[Y] is seen in an X-ray."),
-    ("en", "[Y] is one of the X-Men."),
-    ("en", "[Y] was met by X. Miller."),
-    ("en", "[Y] has 3 X 4 metres."),
-    ("az", "[Y] Xəzər boyundadır."),
-    ("el", "[Y] Χωριό."),
-    ("de", "FLUSS X [Y] UND STADT"),
-    ("uz", "[X] y‘q daryo."),
-]
-
 
 @pytest.mark.parametrize("text", KEPT)
 def test_a_text_with_each_slot_once_is_kept_to_the_letter(text: str) -> None:
@@ -182,21 +123,10 @@ def test_a_text_with_each_slot_once_is_kept_to_the_letter(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "expected"), REPAIRED)
-def test_damaged_slots_are_mended(text: str, expected: str | None) -> None:
+def test_damaged_slots_are_mended(text: str, expected: str) -> None:
     repaired = repair(text)
     assert repaired.text == expected
-    assert repaired.status == ("repaired" if expected else "rejected")
-
-
-@pytest.mark.parametrize(("language", "text", "expected"), OTHER_SCRIPTS)
-def test_slots_in_other_scripts_are_known_by_name_with_and_without_the_language(language: str, text: str, expected: str) -> None:
-    assert repair(text).text == repair(text, language=language).text == expected
-
-
-@pytest.mark.parametrize(("text", "expected"), BY_ELIMINATION)
-def test_a_rendering_that_is_no_name_counts_only_where_the_source_leaves_nothing_else(text: str, expected: str) -> None:
-    assert repair(text, source="[X] flows past [Y].").text == expected
-    assert repair(text).status == "rejected"
+    assert repaired.status == "repaired"
 
 
 @pytest.mark.parametrize(("text", "reason"), REJECTED)
@@ -207,49 +137,17 @@ def test_what_cannot_be_told_is_rejected_with_its_reason(text: str, reason: str)
     assert repaired.reason.startswith(reason)
 
 
-@pytest.mark.parametrize(("language", "text"), WORDS_AND_NUMBERS)
-def test_a_word_a_number_or_an_initial_is_no_slot(language: str, text: str) -> None:
-    for repaired in (repair(text), repair(text, language=language), repair(text, source="[Y] flows past [X].", language=language)):
-        assert repaired.status == "rejected", repaired
-
-
-@pytest.mark.parametrize(
-    ("language", "text", "expected"),
-    [
-        ("fi", "Y on X:n joki.", "[Y] on [X]:n joki."),
-        ("it", "Y è il fiume di X.", "[Y] è il fiume di [X]."),
-        ("de", "(x) fließt an (y) vorbei.", "[X] fließt an [Y] vorbei."),
-    ],
-)
-def test_the_language_tells_that_y_is_no_word(language: str, text: str, expected: str) -> None:
-    assert repair(text, language=language).text == expected
-    assert repair(text).status == "rejected"
-
-
-def test_a_capital_at_the_start_of_a_cyrillic_text_needs_a_source_that_starts_so() -> None:
-    text = "Y тече повз X."
-    assert repair(text, source="[Y] flows past [X].", language="uk").text == "[Y] тече повз [X]."
-    assert repair(text, source="Past [X] flows [Y].", language="uk").status == "rejected"
-
-
-def test_a_letter_in_a_text_far_longer_than_its_source_is_no_slot() -> None:
-    text = "Naselje ima petsto stanovnika, staru crkvu, dva mlina i most preko X, a spominje se prvi put u popisu [Y]."
-    assert repair(text, language="bs").text == text.replace(" X", " [X]")
-    assert repair(text, source="[X] is [Y].", language="bs").status == "rejected"
-
-
 def test_the_reason_of_a_repaired_text_tells_what_was_taken() -> None:
     assert repair("[x] flows past 【Y】.").reason == "[x] for [X], 【Y】 for [Y]"
 
 
-def test_what_is_protected_is_repaired_to_the_template() -> None:
-    for text in KEPT:
-        assert repair(protect(text)).text == text
-
-
 words = st.text(alphabet="abcdefgöäßжшщλδあ漢ア한ไ, ", max_size=12)
 forms = st.sampled_from(["[{}]", "[ {} ]", "【{}】", "［{}］", "{{{}}}", "[[{}]]", "&#91;{}&#93;", "\\[{}\\]"])
-messy = st.text(alphabet="aбあ .,:'‘’-\"“”«»()（）[]【】{}xXyYХУ\\&;", max_size=24)
+pieces = st.sampled_from(
+    ["[X]", "[Y]", "[x", "y]", "(X)", "(y)", "«Y»", "[Y:n]", "【X】", "]X[", "X", "Y", "x", "y", "[Х]", "[У]", "\\[Y\\]"]
+)
+signs = st.text(alphabet="aбあ .,:'‘’-\"“”«»()（）[]【】{}xXyYХУ\\&;", max_size=3)
+messy = st.lists(pieces | signs | st.sampled_from([" ", " and ", " и ", "は"]), max_size=8).map("".join)
 settings = st.tuples(st.none() | st.just("[Y] of [X]."), st.none() | st.sampled_from(["de", "es", "ru", "ja"]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -37,6 +38,11 @@ class Server(ThreadingHTTPServer):
     at_once = most_at_once = 0
     stalled: threading.Event
     go_on: threading.Event
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that was killed while it waited."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     @property
     def url(self) -> str:
