@@ -99,7 +99,7 @@ def faults(args: argparse.Namespace) -> None:
         codes = list(sizes)
         print("\n| kind | n | recall | lowest languages | found by |\n|---|---:|---:|---|---|")
         table = {}
-        for kind in KINDS:
+        for kind in args.kinds.split(",") if args.kinds else KINDS:
             planted = plant(kind, sample, what.fills, seed=SEED, bank=bank)
             for check in filters:
                 if isinstance(check, Prepared):
@@ -204,6 +204,7 @@ def main() -> None:
         command.add_argument("--fluency")
         command.add_argument("--each", type=int, default=0)
         command.add_argument("--cache", type=Path)
+        command.add_argument("--kinds", help="Kinds of fault, with commas between; default: all.")
     args = parser.parse_args()
     args.action(args)
 

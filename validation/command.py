@@ -1,4 +1,4 @@
-"""What `rml-lama validate` does: run a preset of filters and leave scores and a report, refit the judge, or exchange a sheet with people."""
+"""What `rml-lama validate` does: run a preset of filters and leave scores and a report, refit the judge, or exchange a review sheet."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rml_lama.ledger import Ledger
 from rml_lama.records import Template
 from rml_lama.validation.agreement import Translations, read_translations
 from rml_lama.validation.calibrate import calibrate, read_labels, write_judge
+from rml_lama.validation.facts import check_facts
 from rml_lama.validation.fluency import Scorer
 from rml_lama.validation.judge import JUDGE, load_judge
 from rml_lama.validation.labels import build_facts, build_labels, default_answers
@@ -25,7 +26,6 @@ from rml_lama.validation.leakage import answer_labels
 from rml_lama.validation.memo import Memo, Progress
 from rml_lama.validation.parity import unequal_sets
 from rml_lama.validation.presets import Resources, make_filters
-from rml_lama.validation.facts import check_facts
 from rml_lama.validation.references import References
 from rml_lama.validation.report import Report, make_report
 from rml_lama.validation.rows import read_rows
@@ -71,10 +71,7 @@ def check_phrasings(data: Path | None, file: Path | None, *, out: Path | None = 
     options = options or Options()
     if data is not None and file is not None:
         raise ConfigError("name a build folder or --templates, not both (labels come from --facts BUILD)")
-    if file is not None:
-        templates = read_rows(file)
-    else:
-        templates = read_bank() if data is None else _build_templates(data)
+    templates = read_rows(file) if file is not None else _phrasings(data)
     facts = data or options.facts
     judge = load_judge(options.judge)
     with _resources(out, facts, options) as resources:
@@ -113,7 +110,7 @@ def exchange_sheet(sheet: Path, data: Path | None, *, reader: str, out: Path | N
     Raises `ConfigError` for an unknown language or when no build is named to take examples from, `DataError` for a bad sheet.
     """
     code = language(sheet.stem).code
-    templates = read_bank((code,)) if data is None else [t for t in _build_templates(data) if t.language == code]
+    templates = [template for template in _phrasings(data) if template.language == code]
     if sheet.exists():
         readings = read_sheet(sheet, templates, reader)
         target = out or sheet.with_suffix(".jsonl")
@@ -155,8 +152,10 @@ def _write_report(out: Path, report: Report) -> None:
         raise OutputError(f"cannot write to {out}: {error.strerror}") from error
 
 
-def _build_templates(data: Path) -> list[Template]:
-    """The phrasings of a build's `templates` config."""
+def _phrasings(data: Path | None) -> list[Template]:
+    """The phrasings of a build's `templates` config, or those of the package."""
+    if data is None:
+        return read_bank()
     read_manifest(data)
     rows = pq.read_table(data / "data" / "templates.parquet").to_pylist()
     names = ("language", "relation", "text", "causal", "frame", "provenance", "parent")

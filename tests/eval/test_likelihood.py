@@ -37,7 +37,7 @@ def test_texts_score_as_in_a_plain_pass(tiny: LoadedModel) -> None:
     assert together == pytest.approx([plain(tiny, text) for text in TEXTS], abs=1e-3)
     assert scorer.log_likelihoods(TEXTS) == together
     assert scorer.log_likelihoods(TEXTS[::-1]) == pytest.approx(together[::-1], abs=1e-3)
-    assert "tiny@local float32" == scorer.name
+    assert scorer.name == "tiny@local float32"
 
 
 def test_a_masked_model_is_refused(tiny: LoadedModel) -> None:
