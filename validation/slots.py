@@ -1,18 +1,18 @@
 """Do `[X]` and `[Y]` stand where they belong? What stands around a slot tells subject from answer.
 
 Each gram beside a slot ("the capital of ‸", "‸ is the") votes with the log-odds of standing beside this slot rather than the
-other one in the reference phrasings: those of the relation count fully, those of the language's other relations a little. Longer
-grams weigh more. The score is the mean vote; it is below zero where the phrasing would fit better with its slots swapped.
+other one in the reference phrasings: those of the relation count fully (and those of its inverse, slots swapped), those of the
+language's other relations a little. Longer grams weigh more. The score is the mean vote; it is below zero where the phrasing would fit better with its slots swapped.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from rml_lama.records import OBJECT, SUBJECT, Template, Verdict
+from rml_lama.records import OBJECT, RELATIONS, SUBJECT, Template, Verdict
 from rml_lama.validation.base import Context, not_judged
 from rml_lama.validation.forms import plain
 from rml_lama.validation.references import References
@@ -41,22 +41,19 @@ class Slots:
         if not [other for other in self.references.others(template) if other != mirror]:
             return not_judged(self.name, self.threshold, f"no references for {template.language} {template.relation}")
         clues = list(_clues(template.text))
-        votes = [size * self._log_odds(template, gram, slot) for gram, slot, size in clues]
+        own = Counter({(gram, slot) for gram, slot, _ in clues} if self.references.holds(template) else ())
+        if mirror in self.references.of(template.language, template.relation):
+            own.update({(gram, _other(slot)) for gram, slot, _ in clues})
+        mine, everybody = self._counts(template)
+
+        def weight(clue: Clue) -> float:
+            """Phrasings that bear the clue out, the template and its mirror image left out."""
+            return mine[clue] + LANGUAGE_WEIGHT * everybody[clue] - (1 + LANGUAGE_WEIGHT) * own[clue] + SMOOTHING
+
+        votes = [size * math.log(weight((gram, slot)) / weight((gram, _other(slot)))) for gram, slot, size in clues]
         score = round(sum(votes) / max(len(votes), 1), 4)
         passed = score >= self.threshold
         return Verdict(passed, self.name, score, self.threshold, "" if passed else "the slots fit better the other way round")
-
-    def _log_odds(self, template: Template, gram: str, slot: str) -> float:
-        """Of standing beside this slot, in the references without the template and its mirror image."""
-        other = OBJECT if slot == SUBJECT else SUBJECT
-        mine, everybody = self._counts(template)
-        own_for = mine[gram, slot] - self.references.holds(template)
-        own_against = mine[gram, other] - self._holds_mirror(template)
-        rest_for, rest_against = everybody[gram, slot] - mine[gram, slot], everybody[gram, other] - mine[gram, other]
-        return math.log((own_for + LANGUAGE_WEIGHT * rest_for + SMOOTHING) / (own_against + LANGUAGE_WEIGHT * rest_against + SMOOTHING))
-
-    def _holds_mirror(self, template: Template) -> bool:
-        return plain(swapped(template.text)) in self.references.of(template.language, template.relation)
 
     def _counts(self, template: Template) -> tuple[Counter[Clue], Counter[Clue]]:
         """In how many references of the set, and of the language, each clue stands."""
@@ -64,9 +61,11 @@ class Slots:
         if code not in self._languages:
             self._languages[code] = Counter()
             for relation in self.references.relations(code):
-                texts = self.references.of(code, relation)
-                self._sets[code, relation] = Counter(clue for text in texts for clue in {(gram, slot) for gram, slot, _ in _clues(text)})
-                self._languages[code] += self._sets[code, relation]
+                found = _document_counts(self.references.of(code, relation))
+                self._languages[code] += found
+                inverse = RELATIONS[relation].inverse if relation in RELATIONS else None
+                turned = [swapped(text) for text in self.references.of(code, inverse)] if inverse not in (None, relation) else []
+                self._sets[code, relation] = found + _document_counts(turned)
         return self._sets[key], self._languages[code]
 
 
@@ -77,6 +76,14 @@ def swapped(text: str) -> str:
     'The capital of [Y] is [X].'
     """
     return text.replace(SUBJECT, "\0").replace(OBJECT, SUBJECT).replace("\0", OBJECT)
+
+
+def _other(slot: str) -> str:
+    return OBJECT if slot == SUBJECT else SUBJECT
+
+
+def _document_counts(texts: Iterable[str]) -> Counter[Clue]:
+    return Counter(clue for text in texts for clue in {(gram, slot) for gram, slot, _ in _clues(text)})
 
 
 def _clues(text: str) -> Iterator[tuple[str, str, int]]:
