@@ -26,7 +26,10 @@ class Context:
 class Filter(Protocol):
     """One reason for which a template may be refused."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The filter's name in presets, scores and rejects."""
+        ...
 
     def check(self, template: Template, context: Context) -> Verdict:
         """Judge one template. Same input, same verdict, in any order and process."""
