@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import dataclasses
 import hashlib
 import random
 import time
@@ -172,14 +173,40 @@ def pairs(args: argparse.Namespace) -> None:
 
 
 def prototypes(args: argparse.Namespace) -> None:
-    """Write the prototypes of the package's bank."""
+    """Write the prototypes of the package's bank; and say what margins do in languages that had no part in them."""
     bank = read_bank()
+    rows = [(template.language, template.relation) for template in bank]
     with memo(args.cache) as kept:
         vectors = Vectors(EMBEDDED, kept).of([template.text for template in bank])
-    fitted = fit_prototypes(load_embedder(EMBEDDED).name, [(template.language, template.relation) for template in bank], vectors)
+    own, wrong = held_out_margins(rows, vectors)
+    for alarms in (0.005, 0.01, 0.015, 0.02, 0.03):
+        limit = np.quantile(own, alarms)
+        print(f"margin >= {limit:.3f}: refuses {alarms:.1%} of the right and {np.mean(wrong < limit):.1%} of wrong relations")
+    fitted = fit_prototypes(load_embedder(EMBEDDED).name, rows, vectors)
     identity = hashlib.sha256("\n".join(sorted(template.template_id for template in bank)).encode()).hexdigest()
     save_prototypes(fitted, args.file, bank=identity)
     print(f"{len(bank)} phrasings, {len(fitted.relations)} relations, written to {args.file}")
+
+
+def held_out_margins(rows: Sequence[tuple[str, str]], vectors: np.ndarray, folds: int = 9) -> tuple[np.ndarray, np.ndarray]:
+    """Margins under the own relation and under one drawn by seed, by prototypes of the other languages (but for the language's mean)."""
+    codes, relations = list(dict.fromkeys(code for code, _ in rows)), sorted({name for _, name in rows})
+    draw = random.Random(SEED)
+    own, wrong = [], []
+    for fold in range(folds):
+        out = [code in codes[fold::folds] for code, _ in rows]
+        train = [place for place, held in enumerate(out) if not held]
+        fitted = fit_prototypes("", [rows[place] for place in train], vectors[train])
+        means = {code: vectors[[one == code for one, _ in rows]].mean(axis=0) for code in codes[fold::folds]}
+        fitted = dataclasses.replace(fitted, languages={**fitted.languages, **means})
+        for place in (place for place, held in enumerate(out) if held):
+            code, name = rows[place]
+            other = draw.choice([relation for relation in relations if relation != name])
+            for found, claimed in ((own, name), (wrong, other)):
+                margin = fitted.margin(vectors[place], code, claimed)
+                assert margin is not None
+                found.append(margin.score)
+    return np.array(own), np.array(wrong)
 
 
 def clock(args: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rml_lama.errors import DataError
 from rml_lama.records import Verdict
@@ -69,17 +70,17 @@ def load_judge(path: Path = JUDGE) -> Judge:
     """Read a judge. Raises `DataError` for a file that is not one."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-        variants = tuple(
-            Variant(
-                row["name"],
-                tuple(row["features"]),
-                *(tuple(float(value) for value in row[key]) for key in ("means", "scales", "weights")),
-                float(row["intercept"]),
-            )
-            for row in values.get("variant", [])
-        )
+        variants = tuple(_variant(row) for row in values["variant"])
         return Judge(variants, {key: float(value) for key, value in values["relations"].items()}, values["data"]["sha256"])
     except OSError as error:
         raise DataError(f"cannot read the judge: {error.strerror}", path) from error
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"not a judge: {error}", path) from error
+
+
+def _variant(row: Mapping[str, Any]) -> Variant:
+    def numbers(key: str) -> tuple[float, ...]:
+        return tuple(float(value) for value in row[key])
+
+    means, scales, weights = numbers("means"), numbers("scales"), numbers("weights")
+    return Variant(row["name"], tuple(row["features"]), means, scales, weights, float(row["intercept"]))

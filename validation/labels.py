@@ -52,7 +52,7 @@ def _fact(row: Mapping[str, Any]) -> Fact:
 @functools.cache
 def default_answers() -> dict[tuple[str, str], frozenset[str]]:
     """Answers that CLDR names in every language: countries, languages and currencies, by language and relation."""
-    answers = {}
+    answers: dict[tuple[str, str], frozenset[str]] = {}
     for code, row in LANGUAGES.items():
         locale = Locale.parse(row.babel)
         names = {

@@ -1,7 +1,8 @@
 """What each relation looks like in the embedder's space, whatever the language: centroids of the bank's phrasings.
 
 A vector says more about its language than about its relation. The mean vector of its language is taken off first (Libovický
-et al. 2020), so that one centroid serves all languages. `prototypes.json` holds what the package's bank gave, so that judging a
+et al. 2020), so that one centroid serves all languages; then a linear discriminant projection (Fisher 1936, the within-relation
+covariance shrunk towards the identity) weighs down what differs between phrasings of one relation. `prototypes.json` holds what the package's bank gave, so that judging a
 few phrasings needs no pass over the bank; `rml-lama validate --prototypes FILE` writes it anew.
 """
 
@@ -20,6 +21,8 @@ from rml_lama.errors import DataError, OutputError
 
 __all__ = ["PROTOTYPES", "Margin", "Prototypes", "fit_prototypes", "load_prototypes", "save_prototypes"]
 
+DIMENSIONS = 40  # of the projection
+SHRINKAGE = 1.0  # of the within-relation covariance, in units of its mean eigenvalue
 PROTOTYPES = Path(__file__).parent / "prototypes.json"
 
 
@@ -34,22 +37,22 @@ class Margin:
 
 @dataclass(frozen=True, slots=True)
 class Prototypes:
-    """Sums of unit vectors by relation, with the numbers of phrasings; and the mean vector of each language."""
+    """Sums of projected unit vectors by relation, with the numbers of phrasings; the projection; the mean vector of each language."""
 
     model: str
     relations: tuple[str, ...]
-    sums: np.ndarray  # (relations, dimensions)
+    sums: np.ndarray  # (relations, projected)
     counts: np.ndarray  # (relations,)
+    projection: np.ndarray  # (dimensions, projected)
     languages: Mapping[str, np.ndarray]  # mean vectors, (dimensions,)
 
-    def centred(self, vector: np.ndarray, language: str) -> np.ndarray:
-        """The vector without what its language adds, as a unit vector; an unknown language counts as the mean one."""
+    def projected(self, vector: np.ndarray, language: str) -> np.ndarray:
+        """The vector without what its language adds, as a unit vector, projected; an unknown language counts as the mean one."""
         mean = self.languages.get(language)
         if mean is None:
             mean = np.mean(list(self.languages.values()), axis=0)
-        rest = vector - mean
-        unit: np.ndarray = rest / max(float(np.linalg.norm(rest)), 1e-9)
-        return unit
+        found: np.ndarray = _unit(vector - mean) @ self.projection
+        return found
 
     def margin(self, vector: np.ndarray, language: str, relation: str, *, member_of: Sequence[str] = ()) -> Margin | None:
         """Nearness to the own relation and to the others; the vector is taken out of the sums that it is a part of.
@@ -58,12 +61,12 @@ class Prototypes:
         """
         if relation not in self.relations:
             return None
-        unit, own = self.centred(vector, language), self.relations.index(relation)
+        point, own = self.projected(vector, language), self.relations.index(relation)
         sums = np.array(self.sums, dtype=np.float64)
         for name in member_of:
             if name in self.relations and self.counts[self.relations.index(name)] > 1:
-                sums[self.relations.index(name)] -= unit
-        near = sums @ unit / np.maximum(np.linalg.norm(sums, axis=1), 1e-9)  # (relations,)
+                sums[self.relations.index(name)] -= point
+        near = _unit(sums) @ _unit(point)  # (relations,)
         others = near.copy()
         others[own] = -np.inf
         rival = int(others.argmax())
@@ -74,11 +77,30 @@ def fit_prototypes(model: str, rows: Sequence[tuple[str, str]], vectors: np.ndar
     """Prototypes from (language, relation) of each phrasing and its unit vector, (phrasings, dimensions)."""
     codes, names = np.array([code for code, _ in rows]), np.array([relation for _, relation in rows])
     languages = {str(code): vectors[codes == code].mean(axis=0) for code in dict.fromkeys(codes)}
-    rest = vectors - np.stack([languages[code] for code in codes])
-    unit = rest / np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), 1e-9)
+    unit = _unit(vectors - np.stack([languages[code] for code in codes]))  # (phrasings, dimensions)
     relations = tuple(dict.fromkeys(str(name) for name in names))
-    sums = np.stack([unit[names == name].sum(axis=0) for name in relations])
-    return Prototypes(model, relations, sums, np.array([(names == name).sum() for name in relations]), languages)
+    member = np.stack([names == name for name in relations]).astype(np.float64)  # (relations, phrasings)
+    counts = member.sum(axis=1)
+    projection = _discriminants(unit, member, counts)
+    return Prototypes(model, relations, member @ (unit @ projection), counts.astype(int), projection, languages)
+
+
+def _discriminants(unit: np.ndarray, member: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The directions in which relations differ most, measured against how much phrasings of one relation do, (dimensions, projected)."""
+    means = member @ unit / counts[:, None]  # (relations, dimensions)
+    within = unit - member.T @ means  # (phrasings, dimensions)
+    values, vectors = np.linalg.eigh(within.T @ within / len(unit))
+    whitening = vectors / np.sqrt(np.maximum(values, 0.0) + SHRINKAGE * max(float(values.mean()), 1e-12))  # (dimensions, dimensions)
+    between = means @ whitening
+    _, _, directions = np.linalg.svd(between - between.mean(axis=0), full_matrices=False)
+    found: np.ndarray = whitening @ directions[: min(DIMENSIONS, max(len(means) - 1, 1))].T
+    return found
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Rows of length 1."""
+    found: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9)
+    return found
 
 
 def save_prototypes(prototypes: Prototypes, path: Path, *, bank: str) -> None:
@@ -88,6 +110,7 @@ def save_prototypes(prototypes: Prototypes, path: Path, *, bank: str) -> None:
         "bank": bank,
         "counts": dict(zip(prototypes.relations, prototypes.counts.tolist(), strict=True)),
         "relations": {name: _packed(row) for name, row in zip(prototypes.relations, prototypes.sums, strict=True)},
+        "projection": [_packed(column) for column in prototypes.projection.T],
         "languages": {code: _packed(mean) for code, mean in prototypes.languages.items()},
     }
     try:
@@ -104,7 +127,9 @@ def load_prototypes(path: Path = PROTOTYPES) -> Prototypes:
         relations = tuple(content["relations"])
         sums = np.stack([_unpacked(content["relations"][name]) for name in relations])
         counts = np.array([content["counts"][name] for name in relations])
-        return Prototypes(content["model"], relations, sums, counts, {code: _unpacked(row) for code, row in content["languages"].items()})
+        projection = np.stack([_unpacked(column) for column in content["projection"]], axis=1)
+        languages = {code: _unpacked(row) for code, row in content["languages"].items()}
+        return Prototypes(content["model"], relations, sums, counts, projection, languages)
     except OSError as error:
         raise DataError(f"cannot read the prototypes: {error.strerror}", path) from error
     except (ValueError, KeyError, TypeError) as error:

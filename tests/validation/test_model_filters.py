@@ -77,7 +77,7 @@ def template(text: str, relation: str = "P36", language: str = "en", causal: boo
 
 
 def test_the_margin_by_hand() -> None:
-    found = Prototypes("m", ("P1", "P2"), np.array([[2.0, 0.0], [0.0, 2.0]]), np.array([2, 2]), {"en": np.zeros(2)})
+    found = Prototypes("m", ("P1", "P2"), np.array([[2.0, 0.0], [0.0, 2.0]]), np.array([2, 2]), np.eye(2), {"en": np.zeros(2)})
     margin = found.margin(np.array([0.6, 0.8]), "en", "P1")
     assert margin is not None
     assert (margin.own, margin.score, margin.rival) == (0.6, -0.2, "P2")
