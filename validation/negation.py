@@ -26,7 +26,9 @@ class _Markers(NamedTuple):
 
 
 NEGATORS: dict[str, _Markers] = {
-    "en": _Markers(r"not|never|no|cannot|nor|neither|none|nobody", r"n['’]t\b", r"no less than|no other than|none other than|not (?:\w+ ){1,4}without"),
+    "en": _Markers(
+        r"not|never|no|cannot|nor|neither|none|nobody", r"n['’]t\b", r"no less than|no other than|none other than|not (?:\w+ ){1,4}without"
+    ),
     "de": _Markers(r"nicht|kein\w*|nie|niemals|weder|niemand\w*|nirgend\w*", "", r"nicht nur|kein\w* ander\w* als|nicht zuletzt"),
     "nl": _Markers(r"niet|geen|nooit|noch|niemand|nergens", "", r"niet alleen|niets anders dan|geen ander\w* dan"),
     "da": _Markers(r"ikke|aldrig|ingen|intet|hverken|ej", "", r"ikke kun|ikke andet end|ingen anden end"),

@@ -2,8 +2,8 @@
 
 A vector says more about its language than about its relation. The mean vector of its language is taken off first (Libovický
 et al. 2020), so that one centroid serves all languages; then a linear discriminant projection (Fisher 1936, the within-relation
-covariance shrunk towards the identity) weighs down what differs between phrasings of one relation. `prototypes.json` holds what the package's bank gave, so that judging a
-few phrasings needs no pass over the bank; `rml-lama validate --prototypes FILE` writes it anew.
+covariance shrunk towards the identity) weighs down what differs between phrasings of one relation. `prototypes.json` holds what the
+package's bank gave, so that judging a few phrasings needs no pass over the bank (`benchmarks/validation.py prototypes` writes it anew).
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Each gram beside a slot ("the capital of ‸", "‸ is the") votes with the log-odds of standing beside this slot rather than the
 other one in the reference phrasings: those of the relation count fully (and those of its inverse, slots swapped), those of the
-language's other relations a little. Longer grams weigh more. The score is the mean vote; it is below zero where the phrasing would fit better with its slots swapped.
+language's other relations a little. Longer grams weigh more. The score is the mean vote; it is below zero where the phrasing
+would fit better with its slots swapped.
 """
 
 from __future__ import annotations
