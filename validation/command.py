@@ -24,6 +24,7 @@ from rml_lama.validation.judge import JUDGE, load_judge
 from rml_lama.validation.labels import build_facts, build_labels, default_answers
 from rml_lama.validation.leakage import answer_labels
 from rml_lama.validation.memo import Memo, Progress
+from rml_lama.validation.noted import read_noted, with_notes
 from rml_lama.validation.parity import unequal_sets
 from rml_lama.validation.presets import Resources, make_filters
 from rml_lama.validation.references import References
@@ -75,7 +76,7 @@ def check_phrasings(data: Path | None, file: Path | None, *, out: Path | None = 
     facts = data or options.facts
     judge = load_judge(options.judge)
     with _resources(out, facts, options) as resources:
-        judged = judge_all(templates, make_filters(options.preset, resources))
+        judged = with_notes(judge_all(templates, make_filters(options.preset, resources)), read_noted())
     scored = score_rows(judged, judge)
     rejects = rejects_of(judged)
     findings = check_facts(build_facts(facts)) if facts is not None else []

@@ -80,7 +80,9 @@ class Report:
 def make_report(scored: Sequence[Scored], *, preset: str, parity: Sequence[Reject] = (), facts: Sequence[Reject] = ()) -> Report:
     """The tables of a run."""
     passed = sum(one.judged.passed for one in scored)
+    noted = sum(verdict.reason.startswith("noted: ") for one in scored for verdict in one.judged.verdicts)
     heading = f"{passed:,} of {len(scored):,} phrasings pass the filters of the preset {preset}"
+    heading += f"; {noted:,} refusals are noted as false alarms" if noted else ""
     tables = [
         _by_filter(scored),
         _by("language", scored, lambda one: one.judged.template.language, key=lambda name: (0, name)),
