@@ -30,7 +30,8 @@ from rml_lama.hub.schema import fact_rows, query_batch, reject_rows, template_ro
 from rml_lama.languages import ALL_CODES
 from rml_lama.records import RELATIONS, Fact, Reject, Template, by_relation, relation_order
 from rml_lama.validation.base import Filter
-from rml_lama.validation.runner import REGISTRY, validate
+from rml_lama.validation.presets import REGISTRY
+from rml_lama.validation.runner import validate
 
 if TYPE_CHECKING:
     from rml_lama.builders.generate import Generation

@@ -14,6 +14,8 @@ from rml_lama.cli_scores import scores
 from rml_lama.errors import RmlLamaError
 from rml_lama.terminal import ConfigFile, Languages, Relations, progress_bar, split
 
+    from rml_lama.validation.fluency import Scorer
+
 app = typer.Typer(
     name="rml-lama",
     help="RML-LAMA: factual knowledge of language models in 27 languages, several phrasings each.",
@@ -135,24 +137,54 @@ def build(
 @app.command()
 def validate(
     data: Annotated[Path | None, typer.Argument(help="A build folder; default: the phrasings of the package.")] = None,
-    templates: Annotated[Path | None, typer.Option(help="A file of phrasings, <lang>.jsonl.")] = None,
+    templates: Annotated[Path | None, typer.Option(help="A file of rows {language, relation, template}, or a bank's <lang>.jsonl.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for scores, rejects and report; called again, the run goes on.")] = None,
+    preset: Annotated[str, typer.Option(help="light, full, or a TOML file of filters and thresholds.")] = "light",
+    fluency: Annotated[
+        str | None, typer.Option(help="A causal model for the filter fluency, with --preset full: a Hub id or `demo`.")
+    ] = None,
+    facts: Annotated[Path | None, typer.Option(help="A build whose labels show leaked answers.")] = None,
+    translations: Annotated[Path | None, typer.Option(help="Outputs of translation systems, a TSV file.")] = None,
+    calibrate: Annotated[Path | None, typer.Option(help="Refit the judge to a table of approved and rejected phrasings.")] = None,
+    judge: Annotated[Path | None, typer.Option(help="Another judge; with --calibrate, where it is written.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="A review sheet <lang>.csv: written when it is not there, read when it is.")] = None,
-    reader: Annotated[str, typer.Option(help="Who filled in the sheet.")] = "person",
-    out: Annotated[Path | None, typer.Option(help="Where readings of a sheet go; default: <sheet>.jsonl.")] = None,
+    reader: Annotated[str, typer.Option(help="Who filled in the sheet; its readings go to <sheet>.jsonl or --out.")] = "person",
 ) -> None:
-    """Check phrasings, and write or read a review sheet for people.
+    """Check phrasings: every filter's score, the probability that a person approves, a verdict with its reasons, a report.
 
-    Example: `rml-lama validate out --sheet de.csv`
+    Without --out it is a check: exit code 1 when something is refused.
+
+    Example: `rml-lama validate --templates rows.jsonl --out checked`
     """
-    from rml_lama.validation.command import check_phrasings, exchange_sheet
+    from rml_lama.validation.command import Options, calibrate_judge, check_phrasings, exchange_sheet
+    from rml_lama.validation.judge import JUDGE
 
     if sheet is not None:
         typer.echo(exchange_sheet(sheet, data, reader=reader, out=out))
         return
-    report, failures = check_phrasings(data, templates)
-    typer.echo(report)
-    if failures:
+    with _progress() as bar:
+        task = bar.add_task("checking", total=None)
+
+        def step(what: str, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        scorer = _scorer(fluency) if fluency is not None else None
+        options = Options(preset, facts, translations, scorer, judge or JUDGE, step)
+        if calibrate is not None:
+            said = calibrate_judge(calibrate, judge=judge or Path("judge.toml"), out=out, options=options)
+        else:
+            checked = check_phrasings(data, templates, out=out, options=options)
+            said = checked.report.text()
+    typer.echo(said)
+    if calibrate is None and out is None and checked.refused:
         raise typer.Exit(1)
+
+
+def _scorer(model: str) -> Scorer:
+    from rml_lama.eval.likelihood import CausalLikelihood
+    from rml_lama.eval.models import load_model
+
+    return CausalLikelihood(load_model(model))
 
 
 @app.command()

@@ -63,10 +63,8 @@ def faults(template: Template) -> Iterator[str]:
         yield f"{len(text)} characters; at most {MAX_LENGTH}"
     if not any(char.isalpha() for char in rest):
         yield "no words beside the slots"
-    if row is None:
-        yield f"unknown language {template.language!r}"
-        return
-    yield from _punctuation_faults(text, rest, row)
+    if row is not None:  # how other languages punctuate is not known
+        yield from _punctuation_faults(text, rest, row)
     yield from _causal_faults(template)
 
 

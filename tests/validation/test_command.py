@@ -30,23 +30,64 @@ def fill(path: Path, changes: dict[int, dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def test_the_committed_bank_and_a_build_are_green(open_build: Path) -> None:
-    report, failures = check_phrasings(None, None)
-    assert failures == 0
-    assert report.endswith(f"{len(read_bank())} of {len(read_bank())} phrasings pass")
-    assert check_phrasings(open_build, None)[1] == 0
+def test_the_committed_bank_passes_but_for_a_few(open_build: Path) -> None:
+    checked = check_phrasings(None, None)
+    assert len(checked.scored) == len(read_bank())
+    assert len(checked.refused) <= 0.03 * len(checked.scored)  # false alarms are looked at: docs/validation.md
+    broken = {"structure", "script"}
+    assert not [verdict for one in checked.refused for verdict in one.judged.failed if verdict.filter in broken]
+    assert {one.judged.template.text for one in check_phrasings(open_build, None).scored} <= {t.text for t in read_bank()}
 
 
 def test_faults_are_named(tmp_path: Path) -> None:
     file = tmp_path / "en.jsonl"
     file.write_text('{"relation": "P36", "text": "The capital of [X] is here.", "causal": true}\n')
-    report, failures = check_phrasings(None, file)
-    assert failures == 1
-    assert "[Y] occurs 0 times" in report
-    with pytest.raises(ConfigError, match="unknown language 'phrasings'"):
+    checked = check_phrasings(None, file)
+    assert len(checked.refused) == 1
+    assert "[Y] occurs 0 times" in checked.report.text()
+    (tmp_path / "phrasings.jsonl").write_text(file.read_text())
+    with pytest.raises(DataError, match=r"need a file named <lang>.jsonl"):
         check_phrasings(None, tmp_path / "phrasings.jsonl")
     with pytest.raises(ConfigError, match="not both"):
         check_phrasings(tmp_path, file)
+
+
+def test_rows_of_any_kind_are_judged_and_written(tmp_path: Path) -> None:
+    rows = [
+        {"language": "en", "relation": "P36", "template": "the capital of [X] is [Y]"},
+        {"language": "en", "relation": "P36", "template": "the capital of [X] is not [Y]"},
+        {"language": "xx", "relation": "P36", "template": "la kapitalo de [X] estas [Y]"},
+        {"language": "de", "relation": "P9999", "template": "[X] schmeckt nach [Y]"},
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    checked = check_phrasings(None, file, out=tmp_path / "out")
+    written = [json.loads(line) for line in (tmp_path / "out" / "scores.jsonl").read_text().splitlines()]
+    assert [row["verdict"] for row in written] == ["accepted", "rejected", "accepted", "accepted"]
+    assert written[1]["reasons"] == ["negation: negates: not"]
+    assert all(0 < row["approve"] < 1 for row in written)
+    assert written[2]["scores"]["script"] is None
+    assert "no alphabet of 'xx'" in written[2]["told"]["script"]
+    rejected = [json.loads(line) for line in (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()]
+    assert [(row["filter"], row["score"], row["threshold"]) for row in rejected] == [("negation", 1.0, 0.0)]
+    assert (tmp_path / "out" / "report.txt").read_text() == checked.report.text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "The capital of [X] is not [Y]." in page
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"language": "en", "relation": "P36", "template": ""}', "'template' is missing or no text"),
+        ('{"relation": "P36", "template": "a"}', "'language'"),
+    ],
+)
+def test_bad_rows_are_named(tmp_path: Path, line: str, message: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(line + "\n")
+    with pytest.raises(DataError, match=message + r".*rows.jsonl:1"):
+        check_phrasings(None, file)
 
 
 def test_a_sheet_goes_out_and_comes_back(open_build: Path, tmp_path: Path) -> None:

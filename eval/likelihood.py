@@ -1,0 +1,30 @@
+"""How likely whole texts are under a causal model: what the filter `fluency` asks (`rml_lama.validation.fluency`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rml_lama.errors import ModelError
+from rml_lama.eval.causal_lm import Ask, CausalScorer
+from rml_lama.eval.models import LoadedModel
+
+__all__ = ["CausalLikelihood"]
+
+
+class CausalLikelihood:
+    """Log-likelihoods of texts; those of one call share the work of their common beginnings (tree attention).
+
+    A call is one batch of its own, so that a text's digits do not depend on other calls.
+    Raises `ModelError` for a model that is not causal.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        if loaded.kind != "causal":
+            raise ModelError(f"fluency needs a causal model; {loaded.name!r} is {loaded.kind}")
+        self.name = f"{loaded.name}@{loaded.revision} {loaded.dtype}"
+        self._scorer = CausalScorer(loaded)
+
+    def log_likelihoods(self, texts: Sequence[str]) -> list[float]:
+        """Log-probability of each text after the model's start token, in nats, in order."""
+        ((scores, _),) = self._scorer.score([Ask("", "", tuple(texts))])
+        return [float(score) for score in scores]

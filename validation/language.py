@@ -1,0 +1,44 @@
+"""Refuse a phrasing that is not in its language, by the mean margin of several detectors (`rml_lama.validation.detectors`).
+
+The score is the mean of the detectors' margins, each divided by its scale (its standard deviation over the bank), so that
+none outvotes the others; the threshold is the language's own. A text of a
+few letters, and a language that no detector knows, is not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rml_lama.records import Template, Verdict
+from rml_lama.validation.base import Context, not_judged
+from rml_lama.validation.detectors import Detector, margin
+from rml_lama.validation.forms import bare
+
+__all__ = ["ExpectedLanguage"]
+
+MIN_LETTERS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedLanguage:
+    """Pass when the phrasing looks enough like its language."""
+
+    detectors: Mapping[str, Detector]
+    scales: Mapping[str, float]  # nats, by detector
+    thresholds: Mapping[str, float]  # by language; "default" for the others
+    name: str = "language"
+
+    def check(self, template: Template, context: Context) -> Verdict:
+        text = bare(template.text)
+        threshold = self.thresholds.get(template.language, self.thresholds["default"])
+        if sum(map(str.isalpha, text)) < MIN_LETTERS:
+            return not_judged(self.name, threshold, "too short to tell a language")
+        margins = {name: margin(detector, text, template.language) for name, detector in self.detectors.items()}
+        known = {name: value / self.scales[name] for name, value in margins.items() if value is not None}
+        if not known:
+            return not_judged(self.name, threshold, f"no detector knows {template.language!r}, or there is no text")
+        score = round(sum(known.values()) / len(known), 4)
+        passed = score >= threshold
+        told = ", ".join(f"{name} {value:+.2f}" for name, value in known.items())
+        return Verdict(passed, self.name, score, threshold, "" if passed else f"does not look like {template.language!r} ({told})")
