@@ -92,13 +92,13 @@ class Engine:
         for site, tail in zip(self.sites, self._tails, strict=True):
             handles += self._readers(site, tail, layout.site, read)
         try:
-            hidden = self._forward(layout, Growth(torch.arange(len(units), device=self.device)), lambda layer, base: None)
+            hidden = self.forward(layout, Growth(torch.arange(len(units), device=self.device)), lambda layer, base: None)
         finally:
             for handle in handles:
                 handle.remove()
         rest = [tail.rest(read["ffn"][layer], read["layer"][layer], read["before"].get(layer)) for layer, tail in enumerate(self._tails)]
         units = tuple(units)
-        value, _ = self._objective(units, layout, hidden, torch.arange(len(units), device=self.device), gradient=False)
+        value, _ = self.objective(units, layout, hidden, torch.arange(len(units), device=self.device), gradient=False)
         return Opened(units, layout, tuple(read["activation"].values()), tuple(read["ffn"].values()), tuple(rest), value)
 
     def evaluate(self, opened: Opened, rows: Mapping[int, Rows], *, gradient: bool = True) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
@@ -130,9 +130,9 @@ class Engine:
             return output[owner].index_put(place, entering)
 
         with torch.set_grad_enabled(gradient):
-            hidden = self._forward(opened.layout, growth, append)[base:]
+            hidden = self.forward(opened.layout, growth, append)[base:]
         owner = growth.owner[base:]
-        value, slope = self._objective(opened.units, opened.layout, hidden.detach(), owner, gradient=gradient)
+        value, slope = self.objective(opened.units, opened.layout, hidden.detach(), owner, gradient=gradient)
         order = sorted(leaves)
         values = dict(zip(order, value.split([len(leaves[layer]) for layer in order]), strict=True))
         if not gradient:
@@ -141,7 +141,7 @@ class Engine:
         return {layer: (values[layer], part.to(self.dtype)) for layer, part in zip(order, slopes, strict=True)}
 
     @torch.no_grad()
-    def _objective(
+    def objective(
         self, units: tuple[Unit, ...], layout: Layout, hidden: torch.Tensor, owner: torch.Tensor, *, gradient: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """log F (rows,) and its gradient in the last hidden states, (rows, columns, hidden)."""
@@ -162,7 +162,14 @@ class Engine:
         slopes[rows, columns] = slope.view(*columns.shape, -1)
         return value.view(columns.shape).sum(-1), slopes
 
-    def _forward(self, layout: Layout, growth: Growth, append: Callable[[int, torch.Tensor], torch.Tensor | None]) -> torch.Tensor:
+    def forward(
+        self,
+        layout: Layout,
+        growth: Growth,
+        append: Callable[[int, torch.Tensor], torch.Tensor | None],
+        *,
+        entering: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """The head's input for all rows, (rows, columns, hidden); the head itself runs on nothing."""
         caught: list[torch.Tensor] = []
 
@@ -173,7 +180,7 @@ class Engine:
         cache = {} if layout.prefix is None else {"past_key_values": layout.prefix.cache(growth)}
         handle = self.head.module.register_forward_pre_hook(catch)
         try:
-            with grow_rows([site.layer for site in self.sites], growth, append):
+            with grow_rows([site.layer for site in self.sites], growth, append, entering=entering):
                 self.model(**layout.inputs, **cache)
         finally:
             handle.remove()

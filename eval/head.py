@@ -42,6 +42,16 @@ class Head:
     def words(self) -> int:
         return int(self._weight.shape[0])
 
+    def embedding(self, word: int) -> torch.Tensor:
+        """One word's output embedding, (hidden,)."""
+        return self._weight[word]
+
+    def mean_embedding(self) -> torch.Tensor:
+        """The mean of all output embeddings, (hidden,), float32."""
+        if self._sum is None or self._sum[0] != self._weight._version:
+            self._sum = (self._weight._version, self._weight.sum(0, dtype=torch.float32))
+        return self._sum[1] / self.words
+
     def logits(self, hidden: torch.Tensor, chosen: torch.Tensor | slice) -> torch.Tensor:
         """Vocabulary scores of some words, (rows, hidden) -> (rows, words), in the dtype of `hidden`."""
         scores = hidden @ self._weight[chosen].to(hidden.dtype).T
@@ -149,7 +159,5 @@ class Head:
 
     def _left_out(self, kept: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """The mean embedding of the words that were left out, (hidden,)."""
-        if self._sum is None or self._sum[0] != self._weight._version:
-            self._sum = (self._weight._version, self._weight.sum(0, dtype=torch.float32))
         chosen = self._weight[kept].sum(0, dtype=torch.float32)
-        return ((self._sum[1] - chosen) / max(1, self.words - len(kept)) * self._scale).to(dtype)
+        return ((self.mean_embedding() * self.words - chosen) / max(1, self.words - len(kept)) * self._scale).to(dtype)

@@ -89,9 +89,20 @@ class RowCacheLayer(DynamicLayer):
 
 
 @contextlib.contextmanager
-def grow_rows(layers: Sequence[nn.Module], growth: Growth, append: Append) -> Iterator[None]:
-    """While open, each layer appends the rows that `append` gives for it (after telling `growth` whose they are)."""
+def grow_rows(layers: Sequence[nn.Module], growth: Growth, append: Append, *, entering: torch.Tensor | None = None) -> Iterator[None]:
+    """While open, each layer appends the rows that `append` gives for it (after telling `growth` whose they are).
+
+    `entering` (rows,) are the sequences of rows that go through all layers: they join before the first.
+    """
     handles = []
+
+    def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        assert entering is not None
+        growth.add(entering)
+        if args:
+            return (torch.cat([args[0], args[0][entering]]), *args[1:]), kwargs
+        hidden = kwargs["hidden_states"]
+        return args, {**kwargs, "hidden_states": torch.cat([hidden, hidden[entering]])}
 
     def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         first = args[:1] if args else ()
@@ -111,6 +122,8 @@ def grow_rows(layers: Sequence[nn.Module], growth: Growth, append: Append) -> It
         return hook
 
     try:
+        if entering is not None:
+            handles.append(layers[0].register_forward_pre_hook(enter, with_kwargs=True))
         for index, layer in enumerate(layers):
             handles.append(layer.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(layer.register_forward_hook(after(index)))
