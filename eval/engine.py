@@ -53,12 +53,12 @@ class Opened:
 
 
 class Engine:
-    """A model opened for attributions; `tolerance` is the probability that the head's gradient may leave to a mean.
+    """A model opened for attributions; `tolerance` is the probability that a mean may stand for in the head's gradient.
 
     Raises `ModelError` when the FFN neurons cannot be found; it says what was looked for.
     """
 
-    def __init__(self, loaded: LoadedModel, *, tolerance: float = 1e-5, memory: int = _BYTES) -> None:
+    def __init__(self, loaded: LoadedModel, *, tolerance: float = 1e-3, memory: int = _BYTES) -> None:
         self.model: Any = loaded.model
         self.encoder = bool(getattr(self.model.config, "is_encoder_decoder", False))
         self.causal = self.encoder or loaded.kind == "causal"

@@ -1,10 +1,11 @@
 """The vocabulary head: log P(token) and its gradient at hidden states, without ever writing out rows x words.
 
 `log P = z_y - log Σ_w exp z_w`, `z = f(E h + b)`, `∇ log P = f'(z_y) E_y - Σ_w p_w f'(z_w) E_w` with f the identity or a
-softcap `c tanh(z/c)`. The first pass goes through the words in pieces that stay in the processor's cache and keeps the
-sums only, and for each word its largest share in any row. The second pass goes through the words that matter: those left
-out carry at most `tolerance` of the probability of each row (checked exactly), and the mean of their embeddings stands
-for them.
+softcap `c tanh(z/c)`. One pass goes through the words in pieces that stay in the processor's cache. A piece's exponentials
+are added up for the sum, and multiplied with its embeddings for the gradient while both are there. Words that are
+improbable in all rows skip that product: the mean of their embeddings, each with its share over all rows, stands for
+them. They carry at most `tolerance` of each row's probability; that is measured, and rows that have more are done again
+with every word.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ _MAX_EXPONENT = 80.0
 
 
 class Head:
-    """The output embeddings of a model, with what it does to their products."""
+    """The output embeddings of a model, with what it does to their products. Raises `ModelError` where there are none."""
 
-    def __init__(self, model: Any, *, tolerance: float = 1e-5) -> None:
+    def __init__(self, model: Any, *, tolerance: float = 1e-3) -> None:
         self.module = model.get_output_embeddings()
         if self.module is None or getattr(self.module, "weight", None) is None:
             raise ModelError(f"{type(model).__name__}: looked for output embeddings (a vocabulary head); found none")
@@ -35,35 +36,32 @@ class Head:
         config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
         self._cap: float | None = getattr(config, "final_logit_softcapping", None)
         self._scale = float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
-        self._sum: tuple[int, torch.Tensor] | None = None  # of all embeddings, with the version of the weights it is of
         self.tolerance = tolerance
 
     @property
     def words(self) -> int:
         return int(self._weight.shape[0])
 
-    def embedding(self, word: int) -> torch.Tensor:
-        """One word's output embedding, (hidden,)."""
-        return self._weight[word]
+    def embedding(self, words: torch.Tensor) -> torch.Tensor:
+        """Output embeddings of some words, (words, hidden)."""
+        return self._weight[words]
 
     def mean_embedding(self) -> torch.Tensor:
         """The mean of all output embeddings, (hidden,), float32."""
-        if self._sum is None or self._sum[0] != self._weight._version:
-            self._sum = (self._weight._version, self._weight.sum(0, dtype=torch.float32))
-        return self._sum[1] / self.words
+        return self._weight.mean(0, dtype=torch.float32)
 
     def logits(self, hidden: torch.Tensor, chosen: torch.Tensor | slice) -> torch.Tensor:
         """Vocabulary scores of some words, (rows, hidden) -> (rows, words), in the dtype of `hidden`."""
-        scores = hidden @ self._weight[chosen].to(hidden.dtype).T
-        if self._bias is not None:
-            scores += self._bias[chosen].to(hidden.dtype)
-        if self._scale != 1.0:
-            scores *= self._scale
-        return scores if self._cap is None else torch.tanh(scores / self._cap) * self._cap
+        return self._scores(self._weight[chosen].to(hidden.dtype), hidden.T, chosen).T
 
+    @torch.no_grad()
     def log_probability(self, hidden: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """log P of one token for each row, (rows, hidden), (rows,) -> (rows,)."""
-        return self._of(hidden, tokens) - self._pass(hidden)[0]
+        level = self._level(hidden)
+        sums = torch.zeros_like(level)
+        for scores, _ in self._pieces(hidden):
+            sums += scores.sub_(level).clamp_max_(_MAX_EXPONENT).exp_().sum(0)
+        return self._of(hidden, tokens) - _log(sums) - level
 
     @torch.no_grad()
     def with_gradient(self, hidden: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -71,18 +69,12 @@ class Head:
 
         Raises `ScoreError` when a score is not finite.
         """
-        total, share = self._pass(hidden)
-        gradient = torch.zeros_like(hidden)
-        kept = self._kept(share)
-        mass = self._subtract(gradient, hidden, total, kept)
-        if kept is not None and float((1 - mass).max()) > self.tolerance:  # the bound on shares was too optimistic
-            gradient.zero_()
-            kept = None
-            mass = self._subtract(gradient, hidden, total, None)
-        if kept is not None:
-            gradient -= (1 - mass).clamp_min_(0)[:, None] * self._left_out(kept, hidden.dtype)
-        gradient += self._slope(self._of(hidden, tokens))[:, None] * self._scale * self._weight[tokens].to(hidden.dtype)
-        return self._of(hidden, tokens) - total, gradient
+        total, expected, dropped = self._pass(hidden, self.tolerance)
+        again = (dropped > self.tolerance).nonzero()[:, 0]
+        if len(again):
+            total[again], expected[again], _ = self._pass(hidden[again], 0.0)
+        own = self._of(hidden, tokens)
+        return own - total, self._scale * (self._slope(own)[:, None] * self._weight[tokens].to(hidden.dtype) - expected)
 
     @torch.no_grad()
     def difference(self, hidden: torch.Tensor, tokens: torch.Tensor, rivals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -91,6 +83,50 @@ class Head:
         up = (self._slope(first) * self._scale)[:, None] * self._weight[tokens].to(hidden.dtype)
         down = (self._slope(second) * self._scale)[:, None] * self._weight[rivals].to(hidden.dtype)
         return first - second, up - down
+
+    def _pass(self, hidden: torch.Tensor, tolerance: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """log Σ exp z (rows,), Σ_w p_w f'(z_w) E_w (rows, hidden), and the share of words that a mean stands for (rows,)."""
+        level = self._level(hidden)
+        # An average of four times the tolerance's part a word is allowed to be left out: no row has all words at its largest.
+        least = 4 * tolerance / self.words if tolerance > 0 else -1.0
+        sums, kept = torch.zeros_like(level), torch.zeros_like(level)
+        expected = torch.zeros_like(hidden)
+        rest, rest_sum = hidden.new_zeros(hidden.shape[1]), hidden.new_zeros(())
+        for scores, embeddings in self._pieces(hidden):
+            slope = None if self._cap is None else self._slope(scores)
+            scores.sub_(level).clamp_max_(_MAX_EXPONENT).exp_()  # (few words, rows)
+            sums += scores.sum(0)
+            large = scores.amax(1) > least
+            some = int(large.sum()) < 0.75 * len(large)
+            chosen = large.nonzero()[:, 0] if some else slice(None)
+            part = scores[chosen]
+            kept += part.sum(0)
+            if some:
+                small = scores.sum(1).masked_fill_(large, 0.0)  # (few words,)
+                rest += small @ embeddings
+                rest_sum += small.sum()
+            expected.addmm_((part if slope is None else part * slope[chosen]).T, embeddings[chosen])
+        dropped = (sums - kept).clamp_min_(0.0)
+        if float(rest_sum) > 0:
+            expected += dropped[:, None] * (rest / rest_sum)
+        return _log(sums) + level, expected / sums[:, None], dropped / sums
+
+    def _pieces(self, hidden: torch.Tensor) -> Any:
+        """Scores (few words, rows) and embeddings (few words, hidden) of all words, piece by piece."""
+        columns = hidden.T.contiguous()  # (hidden, rows)
+        step = max(256, _TILE_NUMBERS // max(1, len(hidden)))
+        for start in range(0, self.words, step):
+            embeddings = self._weight[start : start + step].to(hidden.dtype)
+            yield self._scores(embeddings, columns, slice(start, start + step)), embeddings
+
+    def _scores(self, embeddings: torch.Tensor, columns: torch.Tensor, chosen: torch.Tensor | slice) -> torch.Tensor:
+        """Scores of words with these embeddings, (words, rows)."""
+        scores = embeddings @ columns
+        if self._bias is not None:
+            scores += self._bias[chosen].to(scores.dtype)[:, None]
+        if self._scale != 1.0:
+            scores *= self._scale
+        return scores if self._cap is None else scores.div_(self._cap).tanh_().mul_(self._cap)
 
     def _of(self, hidden: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """The score of one word a row, (rows,)."""
@@ -104,60 +140,19 @@ class Head:
         """f' at scores that f has been applied to."""
         return torch.ones_like(scores) if self._cap is None else 1 - (scores / self._cap) ** 2
 
-    @torch.no_grad()
-    def _pass(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """log Σ exp over all words, (rows,), and each word's largest share in any row by a first estimate, (words,)."""
-        level = self.logits(hidden, self._scouts(hidden)).logsumexp(-1)  # (rows,)
-        sums = torch.zeros_like(level)
-        share = hidden.new_empty(self.words)
-        step = max(256, _TILE_NUMBERS // max(1, len(hidden)))
-        for start in range(0, self.words, step):
-            scores = self.logits(hidden, slice(start, start + step))  # (rows, few words)
-            scores.sub_(level[:, None]).clamp_max_(_MAX_EXPONENT).exp_()
-            sums += scores.sum(-1)
-            share[start : start + step] = scores.amax(0)
-        total = level + sums.log()
-        if not bool(torch.isfinite(total).all()) or float(sums.max()) >= 2.0**100:
-            raise ScoreError("the model gives vocabulary scores that are not finite or too far apart; try --dtype float32")
-        # exp(z - level) / sums <= exp(z - level) / the smallest sums: an upper bound of the share in any row
-        return total, share / sums.min()
-
-    def _scouts(self, hidden: torch.Tensor) -> torch.Tensor | slice:
-        """Words that hold much of the probability in a few of the rows, and some from everywhere."""
+    def _level(self, hidden: torch.Tensor) -> torch.Tensor:
+        """A first estimate of log Σ exp z, (rows,), from words that matter in a few of the rows and some from everywhere."""
         if self.words <= 2 * _SCOUTS:
-            return slice(None)
+            return self.logits(hidden, slice(None)).logsumexp(-1)
         few = hidden[:: max(1, len(hidden) // _SCOUT_ROWS)][:_SCOUT_ROWS]
         scores = self.logits(few, slice(None))
         best = (scores - scores.amax(-1, keepdim=True)).amax(0).topk(_SCOUTS).indices
         everywhere = torch.arange(0, self.words, self.words // _SCOUTS, device=hidden.device)
-        return torch.unique(torch.cat([best, everywhere]))
+        return self.logits(hidden, torch.unique(torch.cat([best, everywhere]))).logsumexp(-1)
 
-    def _kept(self, share: torch.Tensor) -> torch.Tensor | None:
-        """The words to sum over; None for all of them."""
-        if self.tolerance <= 0:
-            return None
-        ordered, words = share.sort(descending=True)
-        rest = ordered.flip(0).cumsum(0).flip(0)  # the sum of this word's share and all smaller ones
-        count = int((rest > self.tolerance).sum())
-        return None if 2 * count > self.words else words[:count].sort().values
 
-    def _subtract(self, gradient: torch.Tensor, hidden: torch.Tensor, total: torch.Tensor, kept: torch.Tensor | None) -> torch.Tensor:
-        """Subtract Σ_w p_w f'(z_w) E_w from the gradient; returns Σ_w p_w, (rows,)."""
-        count = self.words if kept is None else len(kept)
-        step = max(256, _TILE_NUMBERS // max(1, len(hidden)))
-        mass = torch.zeros_like(total)
-        for start in range(0, count, step):
-            chosen = slice(start, start + step) if kept is None else kept[start : start + step]
-            scores = self.logits(hidden, chosen)
-            slope = self._slope(scores) if self._cap is not None else None
-            scores.sub_(total[:, None]).exp_()  # probabilities, (rows, few words)
-            mass += scores.sum(-1)
-            if slope is not None:
-                scores *= slope
-            gradient.addmm_(scores, self._weight[chosen].to(hidden.dtype), alpha=-self._scale)
-        return mass
-
-    def _left_out(self, kept: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """The mean embedding of the words that were left out, (hidden,)."""
-        chosen = self._weight[kept].sum(0, dtype=torch.float32)
-        return ((self.mean_embedding() * self.words - chosen) / max(1, self.words - len(kept)) * self._scale).to(dtype)
+def _log(sums: torch.Tensor) -> torch.Tensor:
+    """The logarithm of the sums, which must be neither nothing nor too much for the exponent's limit."""
+    if not bool(torch.isfinite(sums).all()) or float(sums.max()) > 1e30 or float(sums.min()) <= 0:
+        raise ScoreError("the model gives vocabulary scores that are not finite or too far apart; try --dtype float32")
+    return sums.log()

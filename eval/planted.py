@@ -162,7 +162,7 @@ def _write_value(engine: Engine, layer: int, index: int, words: Sequence[int], s
     """The value column: the direction of the words' output embeddings, at `strength` times the mean column length."""
     columns = engine.sites[layer].weight.data  # (hidden, neurons), a view
     length = columns.norm(dim=0).mean()
-    direction = torch.stack([engine.head.embedding(word) for word in words]).to(columns.dtype).mean(0)
+    direction = engine.head.embedding(torch.tensor(words, device=engine.device)).to(columns.dtype).mean(0)
     direction = direction - engine.head.mean_embedding().to(columns.dtype)
     columns[:, index] = strength * length * direction / direction.norm()
 
