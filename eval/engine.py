@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from rml_lama.errors import ScoreError
-from rml_lama.eval.head import Head
+from rml_lama.eval.vocabulary import Head
 from rml_lama.eval.models import LoadedModel
 from rml_lama.eval.prefix import Layout, lay_out
 from rml_lama.eval.rows import Growth, grow_rows

@@ -172,11 +172,11 @@ def _backgrounds(
 
 def _known(loaded: LoadedModel, data: Path, queries: Sequence[Query], config: LocalizeConfig) -> dict[str, bool]:
     """Whether the model ranks the gold answer first among the relation's objects, by query id."""
-    from rml_lama.eval.causal_lm import Ask, CausalScorer
-    from rml_lama.eval.masked_lm import MaskedScorer
+    from rml_lama.eval.causal_lm import Ask
+    from rml_lama.eval.evaluate import _scorer
 
     candidates = read_candidates(data, limit=config.max_candidates, seed=config.seed)
-    scorer = MaskedScorer(loaded) if loaded.kind == "masked" else CausalScorer(loaded)
+    scorer = _scorer(loaded, _selection(config))
     asks = [Ask(q.prompt, q.suffix, candidates.of(q.relation, q.language, q.answer, q.answers)) for q in queries]
     return {query.query_id: bool((scores[0] >= scores).all()) for query, (scores, _) in zip(queries, scorer.score(asks), strict=True)}
 
