@@ -32,6 +32,10 @@ from rml_lama.eval.quadrature import quadrature
 from rml_lama.eval.unit import Unit
 
 RULE = "linspace-20"
+TEXT = (
+    "Paris is the capital and largest city of France. Berlin is the capital of Germany, and the official language of Austria is German. "
+    "The currency of Japan is the yen; Tokyo lies on its largest island. In the north of Africa one finds Egypt, whose capital is the city of "
+) * 3
 
 
 def shape(name: str) -> LoadedModel:
@@ -45,8 +49,12 @@ def shape(name: str) -> LoadedModel:
     return LoadedModel(name, "local", "causal" if name == "gpt2" else "masked", "float32", model.eval().requires_grad_(False), None)
 
 
-def unit(name: str, tokens: int, *, seed: int = 0) -> Unit:
-    """Random tokens; the last one predicts (a mask in the middle for BERT)."""
+def unit(name: str, tokens: int, *, seed: int = 0, tokenizer: Any = None) -> Unit:
+    """Random tokens for random models, text for Gemma; the last token predicts (a mask in the middle for BERT)."""
+    if name == "gemma":
+        bos, *ids = tokenizer(TEXT)["input_ids"]
+        ids = [bos, *ids[7 * seed : 7 * seed + tokens]]
+        return Unit(tuple(ids[:-1]), tokens - 1, ((tokens - 1, ids[-1]),))
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(1000, 20000, (tokens,), generator=generator).tolist()
     if name == "bert":
@@ -80,7 +88,7 @@ def speed(arguments: argparse.Namespace) -> dict[str, Any]:
         loaded = shape(name)
         engine = Engine(loaded)
         for tokens in map(int, arguments.tokens.split(",")):
-            batch = [unit(name, tokens, seed=seed) for seed in range(arguments.batch)]
+            batch = [unit(name, tokens, seed=seed, tokenizer=loaded.tokenizer) for seed in range(arguments.batch)]
             layers = engine.sites[:: arguments.every]
             integrate(engine, batch[:1], rule="left-2")  # warm
             ours, naive = [], []

@@ -101,18 +101,23 @@ class Engine:
         value, _ = self.objective(units, layout, hidden, torch.arange(len(units), device=self.device), gradient=False)
         return Opened(units, layout, tuple(read["activation"].values()), tuple(read["ffn"].values()), tuple(rest), value)
 
-    def evaluate(self, opened: Opened, rows: Mapping[int, Rows], *, gradient: bool = True) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+    def evaluate(
+        self, opened: Opened, rows: Mapping[int, Rows], *, gradient: bool = True, relative: bool = False
+    ) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
         """For each layer's rows, log F (rows,) and its gradient in the FFN's output, (rows, hidden), at least float32.
 
-        Without `gradient` the second is empty.
+        Without `gradient` the second is empty. `relative` says that the gradient will be multiplied by F, so that it needs
+        less precision where F is smaller than that of the unchanged unit.
         """
         parts: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {layer: [] for layer in sorted(rows)}
         for chunk in self._chunks(opened, rows):
-            for layer, found in self._pass(opened, chunk, gradient=gradient).items():
+            for layer, found in self._pass(opened, chunk, gradient=gradient, relative=relative).items():
                 parts[layer].append(found)
         return {layer: (torch.cat([a for a, _ in found]), torch.cat([b for _, b in found])) for layer, found in parts.items() if found}
 
-    def _pass(self, opened: Opened, rows: Mapping[int, Rows], *, gradient: bool) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+    def _pass(
+        self, opened: Opened, rows: Mapping[int, Rows], *, gradient: bool, relative: bool
+    ) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
         base = len(opened.units)
         growth = Growth(torch.arange(base, device=self.device))
         leaves: dict[int, torch.Tensor] = {}
@@ -132,7 +137,8 @@ class Engine:
         with torch.set_grad_enabled(gradient):
             hidden = self.forward(opened.layout, growth, append)[base:]
         owner = growth.owner[base:]
-        value, slope = self.objective(opened.units, opened.layout, hidden.detach(), owner, gradient=gradient)
+        reference = opened.log_probability[owner] if relative else None
+        value, slope = self.objective(opened.units, opened.layout, hidden.detach(), owner, gradient=gradient, reference=reference)
         order = sorted(leaves)
         values = dict(zip(order, value.split([len(leaves[layer]) for layer in order]), strict=True))
         if not gradient:
@@ -142,9 +148,16 @@ class Engine:
 
     @torch.no_grad()
     def objective(
-        self, units: tuple[Unit, ...], layout: Layout, hidden: torch.Tensor, owner: torch.Tensor, *, gradient: bool
+        self,
+        units: tuple[Unit, ...],
+        layout: Layout,
+        hidden: torch.Tensor,
+        owner: torch.Tensor,
+        *,
+        gradient: bool,
+        reference: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """log F (rows,) and its gradient in the last hidden states, (rows, columns, hidden)."""
+        """log F (rows,) and its gradient in the last hidden states, (rows, columns, hidden); see `evaluate` for `reference`."""
         tokens = torch.tensor([[token for _, token in unit.targets] for unit in units], device=self.device)[owner]  # (rows, targets)
         columns = layout.predicting[owner]  # (rows, targets)
         rows = torch.arange(len(owner), device=self.device)[:, None].expand_as(columns)
@@ -153,7 +166,8 @@ class Engine:
             rivals = torch.tensor([unit.rival for unit in units], device=self.device)[owner, None].expand_as(tokens)
             value, slope = self.head.difference(flat, tokens.flatten(), rivals.flatten())
         elif gradient:
-            value, slope = self.head.with_gradient(flat, tokens.flatten())
+            known = reference.to(flat) if reference is not None and tokens.shape[1] == 1 else None
+            value, slope = self.head.with_gradient(flat, tokens.flatten(), known)
         else:
             value, slope = self.head.log_probability(flat, tokens.flatten()), flat
         if not bool(torch.isfinite(value).all()):

@@ -80,9 +80,11 @@ def integrate(
     start = quadrature(rule)
     lows = _baseline_outputs(engine, opened, baselines)
     full = _function(opened.log_probability.to(engine.dtype), objective)  # (units,)
-    low_values = _low_values(engine, opened, lows, objective)  # (layers, units)
-    effect = full[None] - low_values
-    shape = effect.shape
+    shape = (len(engine.sites), len(units))
+    # A rule that has a node at 0 evaluates the baseline itself.
+    effect = torch.zeros(shape, dtype=engine.dtype, device=engine.device)
+    if start.nodes[0] != 0:
+        effect = full[None] - _low_values(engine, opened, lows, objective)  # (layers, units)
     state = _State(
         torch.zeros(*shape, engine.hidden, dtype=engine.dtype, device=engine.device),
         effect,
@@ -90,10 +92,10 @@ def integrate(
         torch.full_like(effect, torch.nan),
         torch.zeros(shape, dtype=torch.int64, device=engine.device),
     )
-    limit = tolerance * effect.abs().clamp_min(floor)
     todo = torch.ones(shape, dtype=torch.bool, device=engine.device)
     for _ in range(1 + (doublings if start.coarse is not None else 0)):
-        _apply(engine, opened, lows, objective, start, todo, state)
+        _apply(engine, opened, lows, objective, start, todo, state, full)
+        limit = tolerance * effect.abs().clamp_min(floor)
         todo = state.residual > limit
         if not bool(todo.any()):
             break
@@ -102,7 +104,14 @@ def integrate(
 
 
 def _apply(
-    engine: Engine, opened: Opened, lows: Sequence[torch.Tensor], objective: Objective, rule: Quadrature, todo: torch.Tensor, state: _State
+    engine: Engine,
+    opened: Opened,
+    lows: Sequence[torch.Tensor],
+    objective: Objective,
+    rule: Quadrature,
+    todo: torch.Tensor,
+    state: _State,
+    full: torch.Tensor,
 ) -> None:
     """Integrate the wanted (layer, unit) pairs with one rule; writes into `state`."""
     alphas = torch.as_tensor(rule.nodes, dtype=engine.dtype, device=engine.device)
@@ -114,8 +123,10 @@ def _apply(
             step = opened.outputs[layer][owner] - low[owner]
             outputs = low[owner] + alphas[:, None, None].to(low.dtype) * step  # (nodes, wanted units, hidden)
             rows[layer] = Rows(owner.repeat(len(rule)), outputs.flatten(0, 1))
-    for layer, (value, slope) in engine.evaluate(opened, rows).items():
+    for layer, (value, slope) in engine.evaluate(opened, rows, relative=objective == "probability").items():
         owner = todo[layer].nonzero()[:, 0]
+        if rule.nodes[0] == 0:
+            state.effect[layer, owner] = full[owner] - _function(value[: len(owner)].to(engine.dtype), objective)
         scale = value.exp()[:, None] if objective == "probability" else 1.0
         slope = (slope * scale).view(len(rule), len(owner), -1)  # ∂F/∂o at each node
         step = (opened.outputs[layer][owner] - lows[layer][owner]).to(engine.dtype)

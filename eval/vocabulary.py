@@ -22,6 +22,7 @@ _TILE_NUMBERS = 1 << 20  # rows x words of one piece: 4 MB in float32
 _SCOUTS = 4096  # words that set the scale of each row
 _SCOUT_ROWS = 8
 _MAX_EXPONENT = 80.0
+_LEAST_WEIGHT = 1e-3
 
 
 class Head:
@@ -64,16 +65,24 @@ class Head:
         return self._of(hidden, tokens) - _log(sums) - level
 
     @torch.no_grad()
-    def with_gradient(self, hidden: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def with_gradient(
+        self, hidden: torch.Tensor, tokens: torch.Tensor, reference: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """log P of one token for each row, (rows,), and its gradient in the hidden state, (rows, hidden).
 
-        Raises `ScoreError` when a score is not finite.
+        With a `reference` (rows,), the log P that matters, a row of a smaller P may have more words stand in a mean: in an
+        integral of P's gradient, which is P times that of log P, its error weighs less. Raises `ScoreError` when a score is
+        not finite.
         """
-        total, expected, dropped = self._pass(hidden, self.tolerance)
-        again = (dropped > self.tolerance).nonzero()[:, 0]
-        if len(again):
-            total[again], expected[again], _ = self._pass(hidden[again], 0.0)
         own = self._of(hidden, tokens)
+        level = self._level(hidden)
+        weight = torch.ones_like(own)
+        if reference is not None:
+            weight = (own - level - reference).clamp(max=0.0).exp().clamp_min(_LEAST_WEIGHT)
+        total, expected, dropped = self._pass(hidden, level, weight, self.tolerance)
+        again = (dropped * weight > self.tolerance).nonzero()[:, 0]
+        if len(again):
+            total[again], expected[again], _ = self._pass(hidden[again], level[again], weight[again], 0.0)
         return own - total, self._scale * (self._slope(own)[:, None] * self._weight[tokens].to(hidden.dtype) - expected)
 
     @torch.no_grad()
@@ -84,9 +93,11 @@ class Head:
         down = (self._slope(second) * self._scale)[:, None] * self._weight[rivals].to(hidden.dtype)
         return first - second, up - down
 
-    def _pass(self, hidden: torch.Tensor, tolerance: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _pass(
+        self, hidden: torch.Tensor, level: torch.Tensor, weight: torch.Tensor, tolerance: float
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """log Σ exp z (rows,), Σ_w p_w f'(z_w) E_w (rows, hidden), and the share of words that a mean stands for (rows,)."""
-        level = self._level(hidden)
+        level = level - weight.log()  # all sums of a row are then scaled by its weight
         # An average of four times the tolerance's part a word is allowed to be left out: no row has all words at its largest.
         least = 4 * tolerance / self.words if tolerance > 0 else -1.0
         sums, kept = torch.zeros_like(level), torch.zeros_like(level)
