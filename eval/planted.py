@@ -30,12 +30,13 @@ Role = Literal["agnostic", "language", "family", "phrasing", "hub"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One neuron to plant: its role, the queries (numbers) on which it fires, and the words that it pushes."""
+    """One neuron to plant: its role, the queries (numbers) on which it fires, the words that it pushes, and its part of c."""
 
     role: Role
     fact: str
     queries: tuple[int, ...]
     words: tuple[int, ...]
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def plant(
 ) -> Iterator[list[Planted]]:
     """Write the plans into `layers` in turn, each in place of a random neuron, and restore the weights on leaving.
 
-    `strength` is c: the length of the value column, as a multiple of the mean length of the layer's own columns. Planted
+    `strength` is c: how far the value column goes towards each word, as a multiple of the mean length of the layer's own columns. Planted
     from the lowest layer up, so that each key is fitted to what its layer reads in the end. Raises `ModelError` for
     layers of experts, or whose first projection cannot be told.
     """
@@ -71,9 +72,10 @@ def plant(
             read = _read_inputs(engine, units, keys[0])  # (units, hidden)
             for number, index in zip(mine, generator.permutation(engine.sites[layer].neurons)[: len(mine)].tolist(), strict=True):
                 _write_key(keys, index, read, plans[number].queries)
-                _write_value(engine, layer, index, plans[number].words, strength)
+                _write_value(engine, layer, index, plans[number].words, strength * plans[number].scale)
                 planted.append((number, layer, index))
-        yield [_measured(engine, units, plans[number], layer, index) for number, layer, index in sorted(planted)]
+        fired = _activations(engine, units)
+        yield [_measured(plans[number], layer, index, fired[layer][:, index]) for number, layer, index in sorted(planted)]
     finally:
         for tensor, value in reversed(saved):
             tensor.copy_(value)
@@ -159,18 +161,25 @@ def _set_row(module: Any, index: int, row: torch.Tensor) -> None:
 
 
 def _write_value(engine: Engine, layer: int, index: int, words: Sequence[int], strength: float) -> None:
-    """The value column: the direction of the words' output embeddings, at `strength` times the mean column length."""
+    """The value column: the sum over the words of their directions among the output embeddings, so that each is pushed alike."""
     columns = engine.sites[layer].weight.data  # (hidden, neurons), a view
     length = columns.norm(dim=0).mean()
-    direction = engine.head.embedding(torch.tensor(words, device=engine.device)).to(columns.dtype).mean(0)
-    direction = direction - engine.head.mean_embedding().to(columns.dtype)
-    columns[:, index] = strength * length * direction / direction.norm()
+    directions = engine.head.embedding(torch.tensor(words, device=engine.device)).to(columns.dtype)
+    directions = directions - engine.head.mean_embedding().to(columns.dtype)
+    columns[:, index] = strength * length * (directions / directions.norm(dim=1, keepdim=True)).sum(0)
 
 
-def _measured(engine: Engine, units: Sequence[Unit], plan: Plan, layer: int, index: int) -> Planted:
-    fired = np.array([float(engine.open([unit]).activations[layer][0, index]) for unit in units])
-    inside = np.isin(np.arange(len(units)), plan.queries)
+def _measured(plan: Plan, layer: int, index: int, fired: np.ndarray) -> Planted:
+    """With the neuron's activations on all units, (units,)."""
+    inside = np.isin(np.arange(len(fired)), plan.queries)
     return Planted(plan, layer, index, float(fired[inside].mean()), float(np.abs(fired[~inside]).mean()) if (~inside).any() else 0.0)
+
+
+@torch.no_grad()
+def _activations(engine: Engine, units: Sequence[Unit]) -> list[np.ndarray]:
+    """By layer, (units, neurons)."""
+    opened = [engine.open([unit]).activations for unit in units]
+    return [torch.cat([one[layer] for one in opened]).float().cpu().numpy() for layer in range(len(engine.sites))]
 
 
 def average_precision(scores: np.ndarray, truth: Sequence[int]) -> float:
