@@ -111,7 +111,7 @@ def _heat(rows: Sequence[dict[str, Any]], x: str, y: str, value: str, title: str
     base = alt.Chart(alt.InlineData(values=list(rows))).encode(
         x=alt.X(f"{x}:N", title=x, sort=codes, axis=alt.Axis(labelAngle=0)), y=alt.Y(f"{y}:N", title=y, sort=codes)
     )
-    cells = base.mark_rect().encode(color=alt.Color(f"{value}:Q", title=title, scale=scale), tooltip=[x, y, value])
+    cells = base.mark_rect().encode(color=alt.Color(f"{value}:Q", title=title, scale=scale), tooltip=[f"{x}:N", f"{y}:N", f"{value}:Q"])
     strong = f"abs(datum['{value}']) > {0.6 * limit}"
     marks = base.mark_text(fontSize=9).encode(
         text=alt.Text(f"{value}:Q", format=form), color=alt.condition(strong, alt.value("white"), alt.value("black"))
