@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from rml_lama.eval.engine import Engine, Rows
+from rml_lama.eval.engine import Engine
 from rml_lama.eval.gradients import Attribution, Objective, integrate
 from rml_lama.eval.models import LoadedModel
 from rml_lama.eval.steps import Steps, neutral_unit, units_of
@@ -107,10 +107,9 @@ def _attribute_units(
 def _gradients(engine: Engine, units: list[Unit], objective: Objective) -> list[np.ndarray]:
     """Activation times gradient, at the activations."""
     opened = engine.open(units)
-    owner = torch.arange(len(units), device=engine.device)
+    scale = opened.log_probability.exp()[:, None].to(engine.dtype) if objective == "probability" else 1.0
     result: list[list[torch.Tensor]] = [[] for _ in units]
-    for layer, (value, slope) in engine.evaluate(opened, {n: Rows(owner, output) for n, output in enumerate(opened.outputs)}).items():
-        scale = value.exp()[:, None] if objective == "probability" else 1.0
+    for layer, slope in enumerate(engine.unchanged(opened)):
         products = (slope * scale) @ engine.sites[layer].weight.to(engine.dtype) * opened.activations[layer].to(engine.dtype)
         for number in range(len(units)):
             result[number].append(products[number])

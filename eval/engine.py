@@ -115,6 +115,28 @@ class Engine:
                 parts[layer].append(found)
         return {layer: (torch.cat([a for a, _ in found]), torch.cat([b for _, b in found])) for layer, found in parts.items() if found}
 
+    def unchanged(self, opened: Opened) -> torch.Tensor:
+        """The gradient of log F in every layer's FFN output where nothing is changed, (layers, units, hidden): one pass."""
+        units = torch.arange(len(opened.units), device=self.device)
+        leaves = [torch.zeros_like(output, requires_grad=True) for output in opened.outputs]
+
+        def added(leaf: torch.Tensor) -> Callable[..., torch.Tensor]:
+            def hook(module: torch.nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
+                rows = output.reshape(len(units), -1, output.shape[-1])
+                return rows.index_put((units, opened.layout.site), leaf, accumulate=True).reshape(output.shape)
+
+            return hook
+
+        handles = [site.block.register_forward_hook(added(leaf)) for site, leaf in zip(self.sites, leaves, strict=True)]
+        try:
+            with torch.enable_grad():
+                hidden = self.forward(opened.layout, Growth(units), lambda layer, output: None)
+        finally:
+            for handle in handles:
+                handle.remove()
+        _, slope = self.objective(opened.units, opened.layout, hidden.detach(), units, gradient=True)
+        return torch.stack(torch.autograd.grad(hidden, leaves, slope.to(hidden.dtype))).to(self.dtype)
+
     def _pass(
         self, opened: Opened, rows: Mapping[int, Rows], *, gradient: bool, relative: bool
     ) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:

@@ -113,7 +113,13 @@ def _apply(
     state: _State,
     full: torch.Tensor,
 ) -> None:
-    """Integrate the wanted (layer, unit) pairs with one rule; writes into `state`."""
+    """Integrate the wanted (layer, unit) pairs with one rule; writes into `state`.
+
+    A node at 1 is the unchanged model, whose gradients in all layers are one pass.
+    """
+    ends = rule.nodes[-1] == 1
+    inner = len(rule) - int(ends)
+    unchanged = engine.unchanged(opened) if ends else None  # (layers, units, hidden)
     alphas = torch.as_tensor(rule.nodes, dtype=engine.dtype, device=engine.device)
     weights = torch.as_tensor(rule.weights, dtype=engine.dtype, device=engine.device)
     rows: dict[int, Rows] = {}
@@ -121,12 +127,15 @@ def _apply(
         owner = todo[layer].nonzero()[:, 0]
         if len(owner):
             step = opened.outputs[layer][owner] - low[owner]
-            outputs = low[owner] + alphas[:, None, None].to(low.dtype) * step  # (nodes, wanted units, hidden)
-            rows[layer] = Rows(owner.repeat(len(rule)), outputs.flatten(0, 1))
+            outputs = low[owner] + alphas[:inner, None, None].to(low.dtype) * step  # (nodes, wanted units, hidden)
+            rows[layer] = Rows(owner.repeat(inner), outputs.flatten(0, 1))
     for layer, (value, slope) in engine.evaluate(opened, rows, relative=objective == "probability").items():
         owner = todo[layer].nonzero()[:, 0]
         if rule.nodes[0] == 0:
             state.effect[layer, owner] = full[owner] - _function(value[: len(owner)].to(engine.dtype), objective)
+        if unchanged is not None:
+            value = torch.cat([value, opened.log_probability[owner].to(value)])
+            slope = torch.cat([slope, unchanged[layer, owner]])
         scale = value.exp()[:, None] if objective == "probability" else 1.0
         slope = (slope * scale).view(len(rule), len(owner), -1)  # ∂F/∂o at each node
         step = (opened.outputs[layer][owner] - lows[layer][owner]).to(engine.dtype)

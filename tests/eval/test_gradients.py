@@ -203,6 +203,16 @@ def test_captum_gives_the_same_numbers(family: str) -> None:
         torch.testing.assert_close(found.values[site.index], theirs[0], atol=1e-8, rtol=1e-6)
 
 
+@pytest.mark.parametrize("family", ["gpt2", "gemma3", "opt", "bert", "mt5"])
+def test_the_gradient_where_nothing_is_changed(family: str) -> None:
+    engine = engine_of(tiny(family), family, tolerance=0.0)
+    opened = engine.open(units_of(family))
+    rows = {layer: Rows(torch.arange(2), output) for layer, output in enumerate(opened.outputs)}
+    for layer, (value, slope) in engine.evaluate(opened, rows).items():
+        torch.testing.assert_close(value, opened.log_probability, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(engine.unchanged(opened)[layer], slope, atol=1e-5, rtol=1e-3)
+
+
 def test_the_reference_says_what_it_cannot_do() -> None:
     engine = engine_of(tiny("mixtral"), "mixtral")
     with pytest.raises(TypeError, match="dense projection"):
