@@ -10,6 +10,7 @@ queries, `shuffled-weights` shuffles each attribution vector within its layers.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Sequence
@@ -60,7 +61,9 @@ def heldout(arguments: argparse.Namespace) -> dict[str, Any]:
             if late() or any(found is None for found in backgrounds.values()):
                 continue
             start = time.perf_counter()
-            row = _fact(engine, loaded, arguments.data, groups, chosen, fact, {source: found or {} for source, found in backgrounds.items()})
+            row = _fact(
+                engine, loaded, arguments.data, groups, chosen, fact, {source: found or {} for source, found in backgrounds.items()}
+            )
             path.write_text(json.dumps(row), encoding="utf-8")
             print(f"{number + 1}/{len(chosen)} {fact} {time.perf_counter() - start:.0f} s", flush=True)
         done.append(json.loads(path.read_text(encoding="utf-8")))
@@ -87,7 +90,9 @@ def _chosen(path: Path, loaded: LoadedModel, data: Path, groups: dict[str, list[
         relation = queries[0].relation
         if len(known[relation]) >= 2 + -(-wanted // len(RELATIONS)):
             continue
-        first = [next(q for q in queries if q.language == code) for code in dict.fromkeys(q.language for q in queries) if code not in HELD_OUT]
+        first = [
+            next(q for q in queries if q.language == code) for code in dict.fromkeys(q.language for q in queries) if code not in HELD_OUT
+        ]
         if sum(_known(loaded, data, first, config).values()) >= 3:
             known[relation].append(fact)
     turns = [facts[turn] for turn in range(wanted) for facts in known.values() if turn < len(facts)]
@@ -97,7 +102,14 @@ def _chosen(path: Path, loaded: LoadedModel, data: Path, groups: dict[str, list[
 
 
 def _backgrounds(
-    folder: Path, engine: Engine, loaded: LoadedModel, groups: dict[str, list[Query]], chosen: Sequence[str], languages: Sequence[str], source: Any, late: Any
+    folder: Path,
+    engine: Engine,
+    loaded: LoadedModel,
+    groups: dict[str, list[Query]],
+    chosen: Sequence[str],
+    languages: Sequence[str],
+    source: Any,
+    late: Any,
 ) -> dict[str, Background] | None:
     """Sixteen facts of each locating language that are not tested, one phrasing each; None when the time is over."""
     found = {}
@@ -119,7 +131,13 @@ def _backgrounds(
 
 
 def _fact(
-    engine: Engine, loaded: LoadedModel, data: Path, groups: dict[str, list[Query]], chosen: Sequence[str], fact: str, backgrounds: dict[str, dict[str, Background]]
+    engine: Engine,
+    loaded: LoadedModel,
+    data: Path,
+    groups: dict[str, list[Query]],
+    chosen: Sequence[str],
+    fact: str,
+    backgrounds: dict[str, dict[str, Background]],
 ) -> dict[str, Any]:
     split = split_queries(groups[fact], HELD_OUT)
     queries = split.locate
@@ -135,16 +153,35 @@ def _fact(
     sets |= _sanity(engine, loaded, groups, chosen, fact, by_source["integrated"], known, backgrounds["integrated"], offsets)
     rows = selectivity(engine, loaded, split, _unrelated(groups, chosen, fact), sets, COUNTS)
     certified = sum(one.certified for one in by_source["integrated"])
-    return {"fact": fact, "relation": queries[0].relation, "queries": len(queries), "certified": certified, "known": sum(known.values()), "rows": rows}
+    return {
+        "fact": fact,
+        "relation": queries[0].relation,
+        "queries": len(queries),
+        "certified": certified,
+        "known": sum(known.values()),
+        "rows": rows,
+    }
 
 
 def _sanity(
-    engine: Engine, loaded: LoadedModel, groups: dict[str, list[Query]], chosen: Sequence[str], fact: str, attributed: Sequence[Attributed], known: dict[str, bool], background: dict[str, Background], offsets: np.ndarray
+    engine: Engine,
+    loaded: LoadedModel,
+    groups: dict[str, list[Query]],
+    chosen: Sequence[str],
+    fact: str,
+    attributed: Sequence[Attributed],
+    known: dict[str, bool],
+    background: dict[str, Background],
+    offsets: np.ndarray,
 ) -> dict[str, list[int]]:
     recipe = PRESETS["matrice"]
     generator = np.random.default_rng(0)
     queries = [one.query for one in attributed]
-    other = next(name for name in [*chosen, *groups] if groups[name][0].relation == queries[0].relation and groups[name][0].answer != groups[fact][0].answer)
+    other = next(
+        name
+        for name in [*chosen, *groups]
+        if groups[name][0].relation == queries[0].relation and groups[name][0].answer != groups[fact][0].answer
+    )
     answers = {query.language: query.answer for query in groups[other]}
     wrong = attribute(engine, loaded, [replace(query, answer=answers[query.language]) for query in queries], rule=RULE)
     names = generator.permutation([query.language for query in queries]).tolist()
@@ -152,7 +189,7 @@ def _sanity(
     shuffled = []
     for one in attributed:
         values = one.values.copy()
-        for start, end in zip(offsets[:-1], offsets[1:], strict=True):
+        for start, end in itertools.pairwise(offsets):
             generator.shuffle(values[start:end])
         shuffled.append(replace(one, values=values))
     result = {}
@@ -196,7 +233,17 @@ def _summary(done: Sequence[dict[str, Any]]) -> dict[str, Any]:
         there = ~np.isnan(np.array(values)) & ~np.isnan(ours)
         kept = [relation for relation, keep in zip(relations, there, strict=True) if keep]
         mean, low, high = paired_difference(ours[there], np.array(values)[there], kept, resamples=2000, seed=0)
-        rows.append({"held_out": kind, "k": k, "method": method, "selectivity": float(np.nanmean(values)), "matrice_minus": mean, "low": low, "high": high})
+        rows.append(
+            {
+                "held_out": kind,
+                "k": k,
+                "method": method,
+                "selectivity": float(np.nanmean(values)),
+                "matrice_minus": mean,
+                "low": low,
+                "high": high,
+            }
+        )
     for row in rows:
         if row["k"] == 20:
             print({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}, flush=True)

@@ -33,8 +33,8 @@ from rml_lama.eval.unit import Unit
 
 RULE = "linspace-20"
 TEXT = (
-    "Paris is the capital and largest city of France. Berlin is the capital of Germany, and the official language of Austria is German. "
-    "The currency of Japan is the yen; Tokyo lies on its largest island. In the north of Africa one finds Egypt, whose capital is the city of "
+    "Paris is the capital and largest city of France. Berlin is the capital of Germany, and the official language of Austria is "
+    "German. The currency of Japan is the yen; Tokyo lies on its largest island. In the north of Africa one finds Egypt, whose capital is the city of "
 ) * 3
 
 
@@ -93,8 +93,8 @@ def speed(arguments: argparse.Namespace) -> dict[str, Any]:
             integrate(engine, batch[:1], rule="left-2")  # warm
             ours, naive = [], []
             for _ in range(arguments.repeats):
-                ours.append([value / len(batch) for value in timed(lambda b=batch: integrate(engine, b, rule=RULE))])
-                both = timed(lambda b=batch, ls=layers: [naive_layer(loaded.model, site, b[0], quadrature(RULE)) for site in ls])
+                ours.append([value / len(batch) for value in timed(lambda b=batch, e=engine: integrate(e, b, rule=RULE))])
+                both = timed(lambda b=batch, ls=layers, m=loaded.model: [naive_layer(m, site, b[0], quadrature(RULE)) for site in ls])
                 naive.append([value * len(engine.sites) / len(layers) for value in both])
             wall, cpu = (sorted(n[i] / o[i] for n, o in zip(naive, ours, strict=True))[len(ours) // 2] for i in (0, 1))
             rows.append({"shape": name, "tokens": tokens, "batch": len(batch), "ours_s": ours[-1][0], "naive_s": naive[-1][0]})
@@ -132,7 +132,9 @@ def growth(arguments: argparse.Namespace) -> dict[str, Any]:
     loaded = shape("gpt2")
     engine = Engine(loaded)
     for tokens in (8, 16, 32, 64, 128):
-        rows.append({"what": "tokens", "value": tokens, "seconds": timed(lambda n=tokens: integrate(engine, [unit("gpt2", n)], rule=RULE))[0]})
+        rows.append(
+            {"what": "tokens", "value": tokens, "seconds": timed(lambda n=tokens: integrate(engine, [unit("gpt2", n)], rule=RULE))[0]}
+        )
     for length in (1, 2, 4, 8):
         whole = unit("gpt2", 16 + length)
         steps = [Unit(whole.tokens[: 16 + step], 15 + step, ((15 + step, whole.tokens[16 + step]),)) for step in range(length)]

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SCRIPT = '''
+SCRIPT = """
 import json, resource, sys, time, types
 import torch
 import transformers as t
@@ -47,7 +47,7 @@ for _ in range(repeats):
     run_times.append((time.perf_counter() - wall, time.process_time() - cpu))
 best = min(run_times)
 print(json.dumps({"wall_s": best[0], "cpu_s": best[1], "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
-'''
+"""
 
 
 def package(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -37,7 +37,12 @@ def dial(engine: Engine, unit: Unit, layers: list[int]) -> Any:
         for name, rule in (("20 equal steps", "linspace-20"), ("21 Kronrod nodes, α = t³", "gauss-kronrod-cubic-21"))
         for alpha in quadrature(rule).nodes
     ]
-    ticks = alt.Chart(alt.InlineData(values=nodes)).mark_tick().encode(x=alt.X("α:Q", title=None), y=alt.Y("rule:N", title=None)).properties(width=520)
+    ticks = (
+        alt.Chart(alt.InlineData(values=nodes))
+        .mark_tick()
+        .encode(x=alt.X("α:Q", title=None), y=alt.Y("rule:N", title=None))
+        .properties(width=520)
+    )
     return alt.vconcat(curves, ticks)
 
 

@@ -115,7 +115,9 @@ def precisions(
     result: dict[str, list[float]] = {name: [] for name in PRESETS}
     for f in truth:
         for name, recipe in PRESETS.items():
-            result[name].append(average_precision(recipe.score(evidence(world, by_source[recipe.source], f, recipe, languages, phrasings)), truth[f]))
+            result[name].append(
+                average_precision(recipe.score(evidence(world, by_source[recipe.source], f, recipe, languages, phrasings)), truth[f])
+            )
     return {name: float(np.mean(values)) for name, values in result.items()}
 
 
@@ -129,7 +131,9 @@ def evidence(world: World, values: np.ndarray, fact: int, recipe: Any, languages
     return Evidence(values[chosen], names, np.ones(len(chosen), dtype=bool), np.ones(len(chosen)), background=background)
 
 
-def measure(engine: Engine, world: World, seed: int, strength: float, *, layers: Sequence[int], languages: int, phrasings: int) -> tuple[dict[str, np.ndarray], dict[int, list[int]], Any]:
+def measure(
+    engine: Engine, world: World, seed: int, strength: float, *, layers: Sequence[int], languages: int, phrasings: int
+) -> tuple[dict[str, np.ndarray], dict[int, list[int]], Any]:
     """Plant, attribute with every source, restore."""
     offsets = layer_offsets(engine)
     plans = plans_of(world, languages=languages, phrasings=phrasings)
@@ -147,7 +151,9 @@ def tiny_model(seed: int) -> LoadedModel:
     import transformers as t
 
     torch.manual_seed(seed)
-    config = t.LlamaConfig(vocab_size=400, hidden_size=128, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, intermediate_size=512)
+    config = t.LlamaConfig(
+        vocab_size=400, hidden_size=128, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, intermediate_size=512
+    )
     model = t.LlamaForCausalLM(config).eval().requires_grad_(False)
     return LoadedModel("tiny", "local", "causal", "float32", model, None)
 
@@ -206,7 +212,10 @@ def _gemma(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     loaded = load_model("demo")
     engine = Engine(loaded)
     queries = [query for shard in select(arguments.data, read_manifest(arguments.data), config) for query in shard.queries]
-    facts, templates = list(dict.fromkeys(q.fact_id for q in queries)), {c: list(dict.fromkeys(q.template_id for q in queries if q.language == c)) for c in languages}
+    facts, templates = (
+        list(dict.fromkeys(q.fact_id for q in queries)),
+        {c: list(dict.fromkeys(q.template_id for q in queries if q.language == c)) for c in languages},
+    )
     units = [units_of(loaded, query, steps="first")[0] for query in queries]
     keys = [(facts.index(q.fact_id), languages.index(q.language), templates[q.language].index(q.template_id)) for q in queries]
     world = World(units, [neutral_unit(loaded, one) for one in units], keys)
@@ -216,7 +225,9 @@ def _gemma(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
         if not path.exists():
             by_source, truth, fired = measure(engine, world, 0, strength, layers=[6, 9], languages=6, phrasings=3)
             found = precisions(world, by_source, truth, languages=6, phrasings=3)
-            path.write_text(json.dumps({"strength": strength, "languages": 6, "phrasings": 3, "precision": found, "fired": fired}), encoding="utf-8")
+            path.write_text(
+                json.dumps({"strength": strength, "languages": 6, "phrasings": 3, "precision": found, "fired": fired}), encoding="utf-8"
+            )
         rows.append(json.loads(path.read_text(encoding="utf-8")))
         print(rows[-1]["precision"], flush=True)
     return rows
@@ -229,7 +240,11 @@ def _plot(rows: Sequence[dict[str, Any]], folder: Path) -> None:
     from rml_lama.eval.plots import save_chart
 
     panels = []
-    for axis, others in (("phrasings", ("languages", "strength")), ("languages", ("phrasings", "strength")), ("strength", ("phrasings", "languages"))):
+    for axis, others in (
+        ("phrasings", ("languages", "strength")),
+        ("languages", ("phrasings", "strength")),
+        ("strength", ("phrasings", "languages")),
+    ):
         here = [row for row in rows if all(row[name] == MAIN[name] for name in others)]
         flat = [{axis: row[axis], "method": name, "AP": value} for row in here for name, value in row["precision"].items()]
         panels.append(

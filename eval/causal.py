@@ -82,7 +82,11 @@ def effects(engine: Engine, loaded: LoadedModel, queries: Sequence[Query], inter
 
 
 def transfer(
-    engine: Engine, loaded: LoadedModel, queries: Sequence[Query], neurons: Mapping[str, tuple[int, ...]], controls: Mapping[str, tuple[int, ...]]
+    engine: Engine,
+    loaded: LoadedModel,
+    queries: Sequence[Query],
+    neurons: Mapping[str, tuple[int, ...]],
+    controls: Mapping[str, tuple[int, ...]],
 ) -> dict[tuple[str, str], float]:
     """The effect in language B of suppressing what was found in language A, less that of its controls: (A, B) -> mean nats."""
     sources = list(neurons)

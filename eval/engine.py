@@ -15,13 +15,13 @@ from typing import Any
 import torch
 
 from rml_lama.errors import ScoreError
-from rml_lama.eval.vocabulary import Head
 from rml_lama.eval.models import LoadedModel
 from rml_lama.eval.prefix import Layout, lay_out
 from rml_lama.eval.rows import Growth, grow_rows
 from rml_lama.eval.sites import Site, find_sites
 from rml_lama.eval.tails import Tail, find_tails
 from rml_lama.eval.unit import Unit
+from rml_lama.eval.vocabulary import Head
 
 __all__ = ["Engine", "Opened", "Rows"]
 

@@ -83,7 +83,9 @@ def localize(
     return result
 
 
-def plan_localization(model: str | LoadedModel, data: Path, config: LocalizeConfig, *, device: str = "cpu", revision: str | None = None) -> str:
+def plan_localization(
+    model: str | LoadedModel, data: Path, config: LocalizeConfig, *, device: str = "cpu", revision: str | None = None
+) -> str:
     """What a run would cost: queries, gradients, and hours by timing one query on the loaded model."""
     from rml_lama.eval.attribute import attribute
     from rml_lama.eval.engine import Engine
@@ -163,7 +165,9 @@ def _backgrounds(
             found[code] = _read_background(path)
             continue
         turns = [query for turn in range(each) for queries in lists for query in queries[turn : turn + 1]][: config.background]
-        attributed = attribute(engine, loaded, turns, source=recipe.source, steps=config.steps, rule=config.quadrature, objective=config.objective)
+        attributed = attribute(
+            engine, loaded, turns, source=recipe.source, steps=config.steps, rule=config.quadrature, objective=config.objective
+        )
         found[code] = background_from(attributed, recipe)
         if path is not None:
             _write_background(found[code], path)

@@ -97,7 +97,9 @@ def locate_fact(
     scores = recipe.summarise(ready)
     if config.method == "random-matched":
         assert evidence.activations is not None
-        best = matched_random(np.argsort(-scores, kind="stable")[: config.top], evidence.activations, layer_offsets(engine), seed=config.seed)
+        best = matched_random(
+            np.argsort(-scores, kind="stable")[: config.top], evidence.activations, layer_offsets(engine), seed=config.seed
+        )
     else:
         best = np.argsort(-scores, kind="stable")[: config.top]
     variance = variance_components(ready)
@@ -118,9 +120,7 @@ def locate_fact(
     }
 
 
-def _counts(
-    queries: Sequence[Query], attributed: Sequence[Attributed], known: Mapping[str, bool], *, is_integral: bool
-) -> dict[str, Any]:
+def _counts(queries: Sequence[Query], attributed: Sequence[Attributed], known: Mapping[str, bool], *, is_integral: bool) -> dict[str, Any]:
     first = next((query for query in queries if query.language == "en"), queries[0])
     return {
         "fact_id": first.fact_id,

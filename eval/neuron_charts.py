@@ -36,9 +36,7 @@ def layer_chart(found: Localization) -> Any:
 
 def agreement_chart(found: Localization) -> Any:
     """The share of neurons that two languages have in common, less what unrelated facts have in common."""
-    rows = [
-        {**row, "excess": row["overlap"] - (row["null"] or 0.0)} for row in found.summary["agreement"] if row["overlap"] is not None
-    ]
+    rows = [{**row, "excess": row["overlap"] - (row["null"] or 0.0)} for row in found.summary["agreement"] if row["overlap"] is not None]
     return _heat(rows, "first", "second", "excess", "Shared beyond chance", ".2f")
 
 
@@ -86,7 +84,12 @@ def uncertainty_chart(found: Localization) -> Any:
     """Each fact: how far two halves of its phrasings agree, by how many languages were kept."""
     alt = _altair()
     rows = [
-        {"relation": row["relation"], "subject": row["subject"], "kept": len(row["kept_languages"]), "localizability": row["localizability"]}
+        {
+            "relation": row["relation"],
+            "subject": row["subject"],
+            "kept": len(row["kept_languages"]),
+            "localizability": row["localizability"],
+        }
         for row in found.facts.to_pylist()
         if row["localizability"] is not None
     ]

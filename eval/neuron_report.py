@@ -36,7 +36,10 @@ def sections(found: Localization) -> list[tuple[str, str]]:
     summary = found.summary
     return [
         ("In short", _head(found)),
-        ("Where the neurons are", _drawn(charts.layer_chart, found, summary["layers"], "Reported neurons of all facts, by layer and class.")),
+        (
+            "Where the neurons are",
+            _drawn(charts.layer_chart, found, summary["layers"], "Reported neurons of all facts, by layer and class."),
+        ),
         (
             "Do languages agree?",
             _drawn(
@@ -99,9 +102,13 @@ def _drawn(make: Callable[[Localization], Any], found: Localization, rows: Seque
     if not rows:
         return f"<p>{html.escape(caption)}</p><p><em>This run has no numbers for it.</em></p>"
     chart = make(found)
-    pictures = "".join(f'<div class="{theme}" role="img" aria-label="{html.escape(caption)}">{_svg(chart, theme)}</div>' for theme in ("light", "dark"))
+    pictures = "".join(
+        f'<div class="{theme}" role="img" aria-label="{html.escape(caption)}">{_svg(chart, theme)}</div>' for theme in ("light", "dark")
+    )
     numbers = _table(rows, tuple(rows[0]))
-    return f"<figure>{pictures}<figcaption>{html.escape(caption)}</figcaption></figure><details><summary>Numbers</summary>{numbers}</details>"
+    return (
+        f"<figure>{pictures}<figcaption>{html.escape(caption)}</figcaption></figure><details><summary>Numbers</summary>{numbers}</details>"
+    )
 
 
 def _svg(chart: Any, theme: str) -> str:
@@ -119,7 +126,8 @@ def _svg(chart: Any, theme: str) -> str:
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
     head = "".join(f'<th scope="col">{html.escape(name.replace("_", " "))}</th>' for name in columns)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(_text(row.get(name)))}</td>" for name in columns) + "</tr>" for row in rows)
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="table">{table}</div>'
 
 
 def _text(value: Any) -> str:
@@ -160,7 +168,8 @@ _PAGE = """<!doctype html>
 <style>
 :root {{ color-scheme: light dark; --ink: #1b1f24; --paper: #ffffff; --soft: #f3f4f6; --line: #d0d4da; }}
 @media (prefers-color-scheme: dark) {{ :root {{ --ink: #e6e8eb; --paper: #14171b; --soft: #1f242a; --line: #3a414a; }} }}
-body {{ margin: 0 auto; max-width: 60rem; padding: 1rem; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }}
+body {{ margin: 0 auto; max-width: 60rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif; }}
+body {{ background: var(--paper); color: var(--ink); }}
 h1 {{ font-size: 1.6rem; }} h2 {{ font-size: 1.2rem; margin-top: 2.2rem; }}
 figure {{ margin: 0; overflow-x: auto; }} figcaption {{ font-size: .9rem; }}
 .cards {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .6rem; }}

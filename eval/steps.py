@@ -58,9 +58,7 @@ def _after(context: list[int], answer: list[int], steps: Steps, source: tuple[in
         tokens = (*context, *answer[:-1])
         return [Unit(tokens, last, tuple((last + place, token) for place, token in enumerate(answer)), source)]
     count = 1 if steps == "first" else len(answer)
-    return [
-        Unit((*context, *answer[:place]), last + place, ((last + place, answer[place]),), source) for place in range(count)
-    ]
+    return [Unit((*context, *answer[:place]), last + place, ((last + place, answer[place]),), source) for place in range(count)]
 
 
 def _masked(loaded: LoadedModel, query: Query, steps: Steps) -> list[Unit]:
@@ -72,9 +70,7 @@ def _masked(loaded: LoadedModel, query: Query, steps: Steps) -> list[Unit]:
     encoded = tokenizer(text, return_offsets_mapping=True)
     start, end = len(query.prompt), len(query.prompt) + len(query.answer)
     ids = list(encoded["input_ids"])
-    places = [
-        place for place, (a, b) in enumerate(encoded["offset_mapping"]) if a < end and b > start and b > a and text[a:b].strip()
-    ]
+    places = [place for place, (a, b) in enumerate(encoded["offset_mapping"]) if a < end and b > start and b > a and text[a:b].strip()]
     if not places:
         raise ModelError(f"the tokenizer gives no token for {query.answer!r} in {text!r}")
 

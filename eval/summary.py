@@ -42,9 +42,7 @@ def summarize_localization(facts: Sequence[dict[str, Any]], signature: Signature
         "variance": {"neuron": variance.neuron, "language": variance.language, "phrasing": variance.phrasing} if variance else None,
         "reliability": reliability_table(variance, (1, 2, 3, 4, 6, 8, 12, 16, 24), (1, 2, 3, 4, 6, 8)) if variance else [],
     }
-    return Localization(
-        signature, summary, pa.Table.from_pylist(neurons, schema=NEURONS), pa.Table.from_pylist(rows, schema=FACTS)
-    )
+    return Localization(signature, summary, pa.Table.from_pylist(neurons, schema=NEURONS), pa.Table.from_pylist(rows, schema=FACTS))
 
 
 def agreement(facts: Sequence[dict[str, Any]], *, seed: int) -> list[dict[str, Any]]:

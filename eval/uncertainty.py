@@ -12,7 +12,7 @@ import numpy as np
 from rml_lama.eval.evidence import Evidence
 from rml_lama.eval.rivals import Recipe
 
-__all__ = ["Resampled", "Variance", "localizability", "resample", "reliability_table", "top_overlap", "variance_components"]
+__all__ = ["Resampled", "Variance", "localizability", "reliability_table", "resample", "top_overlap", "variance_components"]
 
 _CANDIDATES = 2048  # neurons that can be among the first k in any draw, by their score as it is
 
@@ -122,4 +122,6 @@ def variance_components(ready: Evidence) -> Variance:
 
 def reliability_table(variance: Variance, languages: tuple[int, ...], phrasings: tuple[int, ...]) -> list[dict[str, float]]:
     """How reliable an average is for each number of languages and of phrasings a language: how many are needed."""
-    return [{"languages": l, "phrasings": m, "reliability": variance.reliability(l, m)} for l in languages for m in phrasings]
+    return [
+        {"languages": many, "phrasings": each, "reliability": variance.reliability(many, each)} for many in languages for each in phrasings
+    ]

@@ -38,6 +38,7 @@ __all__ = [
     "RELATIONS",
     "Fact",
     "Language",
+    "Localization",
     "Query",
     "Relation",
     "Result",

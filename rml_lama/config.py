@@ -15,7 +15,16 @@ from pydantic.dataclasses import dataclass
 from rml_lama.errors import ConfigError, DataError
 from rml_lama.languages import ALL_CODES
 
-__all__ = ["BuildConfig", "EndpointConfig", "EvaluateConfig", "GenerateConfig", "LocalizeConfig", "PriceConfig", "config_hash", "load_config"]
+__all__ = [
+    "BuildConfig",
+    "EndpointConfig",
+    "EvaluateConfig",
+    "GenerateConfig",
+    "LocalizeConfig",
+    "PriceConfig",
+    "config_hash",
+    "load_config",
+]
 
 _LANGUAGE_LISTS = ("rephrase", "translate_to", "rewrite")
 _STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=False)

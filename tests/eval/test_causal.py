@@ -149,7 +149,10 @@ def test_planting_says_what_it_cannot_do() -> None:
     with pytest.raises(ModelError, match="dense layers only"), plant(engine, units_of("mixtral"), plans, layers=[0], strength=1, seed=0):
         pass
     engine = engine_of(tiny("phi3"), "phi3")
-    with pytest.raises(ModelError, match="looked for one or two maps"), plant(engine, units_of("phi3"), plans, layers=[0], strength=1, seed=0):
+    with (
+        pytest.raises(ModelError, match="looked for one or two maps"),
+        plant(engine, units_of("phi3"), plans, layers=[0], strength=1, seed=0),
+    ):
         pass
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -42,7 +41,7 @@ def distance(ours: Attribution, theirs: list[torch.Tensor]) -> float:
 
 
 @pytest.fixture
-def exact_norms(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def exact_norms(monkeypatch: pytest.MonkeyPatch) -> None:
     """transformers' RMS norms compute in float32 whatever they are given; for float64 models that is noise."""
 
     def forward(self: Any, hidden_states: torch.Tensor) -> torch.Tensor:
@@ -63,7 +62,6 @@ def exact_norms(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
                 monkeypatch.setattr(getattr(module, attribute), "forward", forward)
             if attribute == "CohereLayerNorm":
                 monkeypatch.setattr(getattr(module, attribute), "forward", layer_norm)
-    yield
 
 
 # XGLM's own attention cannot run in float64
@@ -168,13 +166,13 @@ def test_what_does_not_converge_is_doubled() -> None:
 class Rest(torch.nn.Module):
     """The rest of the model as a function of one layer's activations at the site: what captum's layer methods can read."""
 
-    def __init__(self, model: Any, module: torch.nn.Module, unit: Unit, activation: torch.Tensor) -> None:
+    def __init__(self, model: Any, module: torch.nn.Module, unit: Unit) -> None:
         super().__init__()
         self.site = torch.nn.Identity()
-        self.rest = (model, module, unit, activation)
+        self.rest = (model, module, unit)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        model, module, unit, activation = self.rest
+        model, module, unit = self.rest
         values = self.site(values)  # (steps, neurons)
 
         def put(module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
@@ -198,7 +196,7 @@ def test_captum_gives_the_same_numbers(family: str) -> None:
     (found,) = integrate(engine, [unit], rule="gauss-kronrod-cubic-31")
     for site in engine.sites:
         activation = found.activations[site.index]
-        rest = Rest(model, site.block, unit, activation)
+        rest = Rest(model, site.block, unit)
         theirs = captum.LayerIntegratedGradients(rest, rest.site).attribute(activation[None], n_steps=60, method="gausslegendre")
         torch.testing.assert_close(found.values[site.index], theirs[0], atol=1e-8, rtol=1e-6)
 

@@ -64,7 +64,8 @@ def test_a_run_says_where_and_how_sure(run: Path) -> None:
         assert 0 <= row["index"] < 64
         assert 0 <= row["inclusion"] <= 1
         assert row["low"] is None or row["low"] <= row["high"]
-        assert row["support"] == pytest.approx(len(row["languages"]) / len(next(f for f in localized if f["fact_id"] == row["fact_id"])["kept_languages"]))
+        kept = next(fact for fact in localized if fact["fact_id"] == row["fact_id"])["kept_languages"]
+        assert row["support"] == pytest.approx(len(row["languages"]) / len(kept))
         assert len(row["words"]) == 5
     by_fact = [[row["score"] for row in neurons if row["fact_id"] == fact["fact_id"]] for fact in localized]
     assert all(scores == sorted(scores, reverse=True) for scores in by_fact)

@@ -18,6 +18,7 @@ from rml_lama.signature import Signature
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
 
+TRANSFER = [["en", "ja", -0.5], ["ja", "en", -0.25]]
 TITLES = ["In short", "Where the neurons are", "Do languages agree?", "What transfers", "Is the uncertainty right?"]
 
 
@@ -58,7 +59,7 @@ def fact(number: int, relation: str, status: str = "localized") -> dict[str, Any
         "language_variance": 0.5 if localized else None,
         "phrasing_variance": 0.25 if localized else None,
         "neurons": [neuron(0, 1, 7, "agnostic", 0.95), neuron(1, 2, number, "language-specific", 0.3)] if localized else [],
-        "details": {"top": {"en": [1, 2], "ja": [1, 10 + number]}, "transfer": [["en", "ja", -0.5], ["ja", "en", -0.25]]} if localized else {},
+        "details": {"top": {"en": [1, 2], "ja": [1, 10 + number]}, "transfer": TRANSFER} if localized else {},
     }
 
 
@@ -154,7 +155,7 @@ def test_a_browser_shows_it_without_sideways_scrolling(found: Localization, tmp_
             page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
             errors: list[str] = []
             page.on("console", lambda message, errors=errors: errors.append(message.text))
-            page.on("request", lambda request: None if request.url.startswith("file:") else errors.append(request.url))
+            page.on("request", lambda request, errors=errors: request.url.startswith("file:") or errors.append(request.url))
             page.goto((tmp_path / "page.html").as_uri())
             assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
             assert page.locator("section").count() == 9
