@@ -33,8 +33,9 @@ from rml_lama.eval.unit import Unit
 
 RULE = "linspace-20"
 TEXT = (
-    "Paris is the capital and largest city of France. Berlin is the capital of Germany, and the official language of Austria is "
-    "German. The currency of Japan is the yen; Tokyo lies on its largest island. In the north of Africa one finds Egypt, whose capital is the city of "
+    "Paris is the capital and largest city of France. Berlin is the capital of Germany, and the official language of Austria is German. "
+    "The currency of Japan is the yen; Tokyo lies on its largest island. In the north of Africa one finds Egypt, whose capital is "
+    "the city of "
 ) * 3
 
 
