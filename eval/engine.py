@@ -68,7 +68,7 @@ class Engine:
         self._memory = memory
         self._pad = int(getattr(loaded.tokenizer, "pad_token_id", None) or 0)
         self._takes = set(inspect.signature(self.model.forward).parameters)
-        self._tails: list[Tail] = find_tails(self.model, self.sites, self._probe())
+        self._tails: list[Tail] = find_tails(self.model, self.sites, self.probe())
 
     @property
     def device(self) -> torch.device:
@@ -264,7 +264,7 @@ class Engine:
         if chunk:
             yield chunk
 
-    def _probe(self) -> dict[str, Any]:
+    def probe(self) -> dict[str, Any]:
         """A few tokens to run the model on."""
         ids = torch.arange(5, 9, device=self.device)[None]
         return {"input_ids": ids, "decoder_input_ids": ids[:, :2]} if self.encoder else {"input_ids": ids}

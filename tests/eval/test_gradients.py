@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import torch
 
+from rml_lama.errors import ModelError
 from rml_lama.eval.engine import Engine, Rows
 from rml_lama.eval.gradients import Attribution, integrate
 from rml_lama.eval.models import LoadedModel
 from rml_lama.eval.naive import naive_attribution, naive_layer
+from rml_lama.eval.parity import pre_activation_attribution
 from rml_lama.eval.quadrature import quadrature
 from rml_lama.eval.unit import Unit
 from tests.eval.families import families, kind_of, tiny
@@ -215,3 +217,39 @@ def test_the_reference_says_what_it_cannot_do() -> None:
     engine = engine_of(tiny("mixtral"), "mixtral")
     with pytest.raises(TypeError, match="dense projection"):
         naive_layer(engine.model, engine.sites[0], CAUSAL[0], quadrature("left-2"))
+
+
+def knowledge_neurons_score(model: Any, module: Any, unit: Unit, steps: int) -> torch.Tensor:
+    """The formula of EleutherAI/knowledge-neurons written anew: w/S Σ ∂P/∂w at w·k/(S-1), w the output of `module` at the site."""
+    ids = torch.tensor([unit.tokens]).expand(steps, -1)
+    seen: dict[str, torch.Tensor] = {}
+
+    def patch(module: Any, args: Any, output: torch.Tensor) -> torch.Tensor:
+        whole = output.detach().clone()
+        seen["w"] = whole[0, unit.site].clone()
+        seen["scaled"] = (torch.linspace(0, 1, steps, dtype=whole.dtype)[:, None] * seen["w"]).requires_grad_()
+        whole[:, unit.site] = seen["scaled"]
+        return whole
+
+    handle = module.register_forward_hook(patch)
+    probability = torch.softmax(model(input_ids=ids).logits[:, unit.targets[0][0]], dim=-1)[:, unit.targets[0][1]]
+    handle.remove()
+    gradient = torch.autograd.grad(torch.unbind(probability), seen["scaled"])[0]
+    return seen["w"] / steps * gradient.sum(0)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "bert"])
+def test_the_numbers_of_knowledge_neurons(family: str) -> None:
+    model = tiny(family).double()
+    engine = engine_of(model, family, tolerance=0.0)
+    unit = units_of(family)[0]
+    ours = pre_activation_attribution(engine, unit) if family == "gpt2" else list(integrate(engine, [unit], rule="linspace-20")[0].values)
+    for layer, values in enumerate(ours):
+        module = model.transformer.h[layer].mlp.c_fc if family == "gpt2" else model.bert.encoder.layer[layer].intermediate
+        torch.testing.assert_close(values, knowledge_neurons_score(model, module, unit, 20), atol=1e-12, rtol=1e-8)
+
+
+def test_a_gated_ffn_has_no_single_pre_activation() -> None:
+    with pytest.raises(ModelError, match="one pre-activation only where one map leads into the FFN; found 2"):
+        pre_activation_attribution(engine_of(tiny("llama"), "llama"), CAUSAL[0])
+    assert len(pre_activation_attribution(engine_of(tiny("opt"), "opt"), CAUSAL[0], rule="left-4")) == 3
