@@ -79,7 +79,7 @@ def agnostic_score(
     """
     lower = level.lower(query_penalty)  # (languages, neurons)
     weights = _family_weights(level.languages) if family_balanced else np.full(len(lower), 1 / len(lower))
-    center = weights @ lower
+    center: np.ndarray = weights @ lower
     if len(lower) < 2:
         return center
     variance = weights @ (lower - center) ** 2 * len(lower) / (len(lower) - 1)

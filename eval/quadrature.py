@@ -110,11 +110,11 @@ def _jacobi_kronrod(n: int) -> tuple[np.ndarray, np.ndarray]:
         length = m - k
         j = n - 1 - length
         s[j + 1] = np.cumsum(-(a[k + n + 1] - a[length]) * t[j + 1] - b[k + n + 1] * s[j + 1] + b[length] * s[j + 2])
-        j, k = int(j[-1]), (m + 1) // 2
+        last, half = int(j[-1]), (m + 1) // 2
         if m % 2 == 0:
-            a[k + n + 1] = a[k] + (s[j + 1] - b[k + n + 1] * s[j + 2]) / t[j + 2]
+            a[half + n + 1] = a[half] + (s[last + 1] - b[half + n + 1] * s[last + 2]) / t[last + 2]
         else:
-            b[k + n + 1] = s[j + 1] / s[j + 2]
+            b[half + n + 1] = s[last + 1] / s[last + 2]
         s, t = t, s
     a[2 * n] = a[n - 1] - b[2 * n] * s[1] / t[1]
     return a, b

@@ -35,7 +35,8 @@ class LinearSite:
     @property
     def weight(self) -> torch.Tensor:
         """The value vectors as columns, (hidden, neurons)."""
-        weight: Any = self.module.weight
+        module: Any = self.module
+        weight: torch.Tensor = module.weight
         return weight.T if type(self.module).__name__ == "Conv1D" else weight
 
     @property
@@ -69,8 +70,9 @@ class ExpertSite:
     @property
     def weight(self) -> torch.Tensor:
         """The value vectors of all experts as columns, (hidden, experts * width)."""
-        stacked: Any = self.module.down_proj  # (experts, hidden, width)
-        return stacked.movedim(0, 1).flatten(1)  # type: ignore[no-any-return]
+        module: Any = self.module
+        stacked: torch.Tensor = module.down_proj  # (experts, hidden, width)
+        return stacked.movedim(0, 1).flatten(1)
 
     @property
     def neurons(self) -> int:
@@ -86,7 +88,7 @@ class ExpertSite:
         hidden, chosen, weights = inputs[:3]
         module: Any = self.module
         experts, _, width = module.down_proj.shape
-        result = hidden.new_zeros(len(hidden), experts, width)
+        result: torch.Tensor = hidden.new_zeros(len(hidden), experts, width)
         for place in range(chosen.shape[1]):
             for expert in chosen[:, place].unique().tolist():
                 rows = (chosen[:, place] == expert).nonzero()[:, 0]
