@@ -128,8 +128,8 @@ def _joined(query: Query, parts: Sequence[tuple[Attribution, np.ndarray]], toler
     log_probability = sum(one.log_probability for one in found)
     return Attributed(
         query,
-        np.mean([values for _, values in parts], axis=0, dtype=np.float32),
-        np.mean([_flat(one.activations) for one in found], axis=0, dtype=np.float32),
+        np.stack([values for _, values in parts]).mean(axis=0, dtype=np.float32),
+        np.stack([_flat(one.activations) for one in found]).mean(axis=0, dtype=np.float32),
         float(np.exp(log_probability)),
         all(one.complete for one in found),
         max(float((one.residual / limit).max()) for one, limit in zip(found, limits, strict=True)),

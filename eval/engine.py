@@ -88,7 +88,7 @@ class Engine:
         """
         layout = lay_out(self.model, units, self._takes, causal=self.causal, pad=self._pad)
         read: dict[str, dict[int, torch.Tensor]] = {name: {} for name in ("activation", "ffn", "before", "layer")}
-        handles = []
+        handles: list[Any] = []
         for site, tail in zip(self.sites, self._tails, strict=True):
             handles += self._readers(site, tail, layout.site, read)
         try:
@@ -162,7 +162,7 @@ class Engine:
         reference = opened.log_probability[owner] if relative else None
         value, slope = self.objective(opened.units, opened.layout, hidden.detach(), owner, gradient=gradient, reference=reference)
         order = sorted(leaves)
-        values = dict(zip(order, value.split([len(leaves[layer]) for layer in order]), strict=True))
+        values = dict(zip(order, torch.split(value, [len(leaves[layer]) for layer in order]), strict=True))
         if not gradient:
             return {layer: (part, part.new_empty(len(part), 0)) for layer, part in values.items()}
         slopes = torch.autograd.grad(hidden, [leaves[layer] for layer in order], slope.to(hidden.dtype))

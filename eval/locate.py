@@ -86,7 +86,7 @@ def locate_fact(
 ) -> dict[str, Any]:
     """Everything that a run keeps of one fact, as plain JSON values."""
     recipe = recipe_of(config)
-    options = {"rule": config.quadrature, "objective": config.objective, "tolerance": config.tolerance}
+    options: dict[str, Any] = {"rule": config.quadrature, "objective": config.objective, "tolerance": config.tolerance}
     attributed = attribute(engine, loaded, queries, source=recipe.source, steps=config.steps, **options)
     result = _counts(queries, attributed, known, is_integral=recipe.source in ("integrated", "replaced"))
     evidence = evidence_of(attributed, known, backgrounds, recipe)

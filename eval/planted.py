@@ -151,7 +151,8 @@ def _write_key(keys: Sequence[Any], index: int, read: torch.Tensor, wanted: Sequ
 def _ridge(read: torch.Tensor, target: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     gram = read @ read.T  # (queries, queries)
     noise = torch.diag(_RIDGE * gram.diagonal().mean() / weights)
-    return read.T @ torch.linalg.solve(gram + noise, target)  # (hidden,)
+    row: torch.Tensor = read.T @ torch.linalg.solve(gram + noise, target)  # (hidden,)
+    return row
 
 
 def _set_row(module: Any, index: int, row: torch.Tensor) -> None:

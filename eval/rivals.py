@@ -112,18 +112,21 @@ def _shared_prompts(recipe: Recipe, ready: Evidence) -> np.ndarray:
     passed = ready.values > recipe.threshold * ready.values.max(axis=1, keepdims=True)
     share = passed.mean(axis=0)
     mean = ready.values.mean(axis=0)
-    return np.where(share >= recipe.share, 2.0, 0.0) + share + 0.5 * _unit(mean) / len(passed)
+    score: np.ndarray = np.where(share >= recipe.share, 2.0, 0.0) + share + 0.5 * _unit(mean) / len(passed)
+    return score
 
 
 def _shared_languages(recipe: Recipe, ready: Evidence) -> np.ndarray:
     """Chen et al. (2024): in how many languages a neuron passes t of the language's largest mean; all of them come first."""
     means = np.stack([ready.values[ready.language == code].mean(axis=0) for code in ready.languages])
     passed = means > recipe.threshold * means.max(axis=1, keepdims=True)
-    return passed.mean(axis=0) + 0.5 * _unit(means.mean(axis=0)) / len(means)
+    score: np.ndarray = passed.mean(axis=0) + 0.5 * _unit(means.mean(axis=0)) / len(means)
+    return score
 
 
 def _random(recipe: Recipe, ready: Evidence) -> np.ndarray:
-    return np.random.default_rng(recipe.seed).random(ready.values.shape[1])
+    score: np.ndarray = np.random.default_rng(recipe.seed).random(size=(ready.values.shape[1],))
+    return score
 
 
 def _unit(values: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ class Growth:
         if not isinstance(value, torch.Tensor) or value.dim() < 2 or self.rows == self.base:
             return value
         if name == "alibi":  # (sequences * heads, 1, keys)
-            return value.unflatten(0, (self.base, -1))[self.owner].flatten(0, 1)
+            return value.reshape(self.base, -1, *value.shape[1:])[self.owner].flatten(0, 1)
         if value.shape[0] != self.base or (self.base == 1 and value.shape[0] == 1):
             return value  # it is broadcast
         return value[self.owner]
@@ -57,13 +57,13 @@ class Growth:
         return value
 
 
-class RowCacheLayer(DynamicLayer):
+class RowCacheLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """One layer's cached keys and values of the sequences, handed out for each row; nothing is stored in it."""
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor, growth: Growth) -> None:
         self._stored = (keys, values)
         self._growth = growth
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.is_initialized = True
         self.dtype, self.device = keys.dtype, keys.device
 
