@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from rml_lama.config import EvaluateConfig, LocalizeConfig
+from rml_lama.config import EvaluateConfig
 from rml_lama.eval.attribute import Attributed, attribute, layer_offsets
-from rml_lama.eval.candidates import draw_key
+from rml_lama.eval.candidates import draw_key, read_candidates
 from rml_lama.eval.engine import Engine
+from rml_lama.eval.gate import known_queries
 from rml_lama.eval.heldout import paired_difference, selectivity, split_queries
-from rml_lama.eval.localize import _known
 from rml_lama.eval.locate import Background, background_from, evidence_of
 from rml_lama.eval.models import LoadedModel, load_model
 from rml_lama.eval.rivals import PRESETS, matched_random
@@ -83,7 +83,7 @@ def _chosen(path: Path, loaded: LoadedModel, data: Path, groups: dict[str, list[
     """Facts that the model knows in at least three locating languages, as many of each relation as there are, in turn."""
     if path.exists():
         return list(json.loads(path.read_text(encoding="utf-8")))
-    config = LocalizeConfig(max_candidates=30)
+    candidates = read_candidates(data, limit=30)
     known: dict[str, list[str]] = {relation: [] for relation in RELATIONS}
     for fact in sorted(groups, key=lambda name: draw_key(0, name)):
         queries = groups[fact]
@@ -93,7 +93,7 @@ def _chosen(path: Path, loaded: LoadedModel, data: Path, groups: dict[str, list[
         first = [
             next(q for q in queries if q.language == code) for code in dict.fromkeys(q.language for q in queries) if code not in HELD_OUT
         ]
-        if sum(_known(loaded, data, first, config).values()) >= 3:
+        if sum(known_queries(loaded, candidates, first, EvaluateConfig()).values()) >= 3:
             known[relation].append(fact)
     turns = [facts[turn] for turn in range(wanted) for facts in known.values() if turn < len(facts)]
     path.write_text(json.dumps(turns[:wanted]), encoding="utf-8")
@@ -141,7 +141,7 @@ def _fact(
 ) -> dict[str, Any]:
     split = split_queries(groups[fact], HELD_OUT)
     queries = split.locate
-    known = _known(loaded, data, queries, LocalizeConfig(max_candidates=30))
+    known = known_queries(loaded, read_candidates(data, limit=30), queries, EvaluateConfig())
     by_source = {source: attribute(engine, loaded, queries, source=source, rule=RULE) for source in SOURCES}
     sets: dict[str, list[int]] = {}
     for name, recipe in PRESETS.items():

@@ -1,4 +1,4 @@
-"""What `rml-lama build --generate` needs beside a build: the generation of a config file, and its plan."""
+"""What the commands need beside their work: the generation that a build is asked for and its plan, and what to fetch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from rml_lama.builders.bank import read_bank
 from rml_lama.builders.build import default_filters, make_source
 from rml_lama.config import BuildConfig, EndpointConfig, GenerateConfig, load_config
 from rml_lama.errors import ConfigError
+from rml_lama.languages import parse_languages
 from rml_lama.ledger import Ledger
 from rml_lama.records import RELATIONS
 
 if TYPE_CHECKING:
     from rml_lama.builders.generate import Generation
 
-__all__ = ["generating", "generation_plan"]
+__all__ = ["fetch", "generating", "generation_plan"]
 
 NOTHING: Container[str] = frozenset()
 
@@ -78,3 +79,38 @@ def generation_plan(
     with Ledger(ledger) if ledger.exists() else contextlib.nullcontext(NOTHING) as answered:
         plans = plan(what, templates, facts, relations, ledger=answered, price=price, repairs=how.repairs)
     return "\n".join(map(str, plans)) or "nothing to ask: set rephrase, translate_to or rewrite in the table [generate]"
+
+
+def fetch(
+    what: str,
+    dest: Path | None = None,
+    *,
+    url: str | None = None,
+    sha256: str | None = None,
+    ids: Path | None = None,
+    languages: str | None = None,
+    ledger: Path | None = None,
+    contact: str = "",
+    progress: Callable[[int, int | None], None],
+) -> str:
+    """Fetch `mlama` or `labels` into `dest`, and say what came.
+
+    Raises `ConfigError` for options that do not fit together, and what the fetching raises.
+    """
+    if what == "mlama":
+        if ids is not None or languages is not None or ledger is not None or contact:
+            raise ConfigError("--ids, --languages, --ledger and --contact belong to `rml-lama fetch labels`")
+        from rml_lama.builders.fetch import MLAMA_URL, fetch_mlama
+
+        return str(fetch_mlama(dest or Path("data"), url=url or MLAMA_URL, sha256=sha256, progress=progress))
+    if what != "labels":
+        raise ConfigError(f"cannot fetch {what!r}; known: mlama, labels")
+    if ids is None or sha256 is not None:
+        raise ConfigError("`rml-lama fetch labels` needs --ids FILE_OR_BUILD, and has no --sha256")
+    from rml_lama.builders.overlays import fetch_labels, read_items
+    from rml_lama.builders.wikidata import WIKIDATA_URL, Wikibase
+
+    dest = dest or Path("labels")
+    service, codes, items = Wikibase(url or WIKIDATA_URL, contact), parse_languages(languages), read_items(ids)
+    with Ledger(ledger or dest.with_name(dest.name + ".ledger.jsonl")) as answers:
+        return str(fetch_labels(items, codes, dest, answers, service=service, progress=progress))

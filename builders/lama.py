@@ -2,7 +2,7 @@
 
 Petroni et al. (2019), "Language Models as Knowledge Bases?", its T-REx part. Data under CC-BY-NC-4.0. The archive is
 English; labels in other languages come by item id from overlays (`<lang>.tsv`). A fact is `parallel` when it is labelled
-in every first-tier language for which labels are at hand: English, and the overlays' (docs/decisions/0005). Its evidence
+in every first-tier language for which labels are at hand: English, and the overlays' (docs/decisions/0006). Its evidence
 sentences are text of Wikipedia: they are counted, never carried on. Phrasings of the archive are not used.
 """
 
@@ -44,7 +44,7 @@ class LamaSource:
             self._tally.reject(
                 "missing-file", "en", relation, f"TREx/{relation}.jsonl", f"{LISTING} names it, the archive has no such file"
             )
-        self._promised = tuple(code for code in FIRST_TIER if code == "en" or code in self._overlays)
+        self._promised = tuple(code for code in FIRST_TIER if code == "en" or self._overlays.get(code))
         self._checksums = {"lama": self._archive.checksum(), **{f"labels/{k}": v for k, v in overlay_checksums.items()}}
 
     @property

@@ -7,7 +7,6 @@ errors: the endpoint cannot be used at all, this request is refused, or no answe
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -93,7 +92,7 @@ def body_of(request: Request, structured: Structured) -> dict[str, Any]:
     return body
 
 
-def read_completion(completion: Mapping[str, Any], key: str) -> Answer:
+def read_completion(completion: Any, key: str) -> Answer:
     """A chat completion's body as an `Answer`, with the API key hidden wherever it is repeated.
 
     Raises `NoAnswerError` for a body that is not a completion.
@@ -130,12 +129,13 @@ class OpenAITransport:
     async def complete(self, request: Request) -> Answer:
         import openai
 
+        body = body_of(request, self.structured)
         try:
-            response = await self.client.chat.completions.with_raw_response.create(**body_of(request, self.structured))
-            body = response.http_response.json()
+            # The plain call: `chat.completions.create` walks every message against its types, a third of a call's time.
+            completion = await self.client.post("/chat/completions", body=body, cast_to=object)
         except (openai.OpenAIError, ValueError) as error:
             raise mapped_error(error, self.key) from None
-        return read_completion(body, self.key)
+        return read_completion(completion, self.key)
 
     async def abandon(self) -> None:
         """Nothing: what is in flight is waited for."""

@@ -44,7 +44,12 @@ class MLamaSource:
 
     @property
     def report(self) -> Mapping[str, object]:
-        return {"checksums": self._checksums, "ignored": dict(self._ignored), "counts": dict(sorted(self._tally.counts.items()))}
+        return {
+            "parallel_languages": list(FIRST_TIER),
+            "checksums": self._checksums,
+            "ignored": dict(self._ignored),
+            "counts": dict(sorted(self._tally.counts.items())),
+        }
 
     def facts(self) -> Iterator[Fact]:
         for relation in self._relations:

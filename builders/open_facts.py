@@ -66,7 +66,12 @@ class OpenSource:
         from babel.core import get_global
 
         labels = f"Unicode CLDR {get_global('cldr').get('version', '')} via babel {babel_version}, Unicode-3.0"
-        return {"checksums": {"open.tsv": self._checksum}, "labels": labels, "counts": dict(sorted(self._counts.items()))}
+        return {
+            "checksums": {"open.tsv": self._checksum},
+            "labels": labels,
+            "parallel_languages": list(ALL_CODES),
+            "counts": dict(sorted(self._counts.items())),
+        }
 
     def facts(self) -> Iterator[Fact]:
         for _, group in itertools.groupby(self._rows, key=lambda row: row.relation):

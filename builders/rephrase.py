@@ -83,7 +83,7 @@ class Rephraser:
                 if isinstance(candidate, Reject):
                     made.rejects.append(candidate)
                 elif len(made.templates) >= n:
-                    made.rejects.append(Reject(STAGE, "enough", language, relation, candidate.text, f"{n} were accepted before it"))
+                    made.rejects.append(_reject(candidate, "enough", f"{n} were accepted before it"))
                 else:
                     accept(made, candidate, seeds, self.filters)
         return made
@@ -117,12 +117,15 @@ class Rephraser:
 
 def accept(made: Generated, candidate: Template, seeds: Sequence[Template], filters: Sequence[Filter]) -> None:
     """Put the candidate among the templates when every filter passes it beside those that are there, else among the rejects."""
-    kept = [*seeds, *made.templates, candidate]
-    accepted, rejects = validate(kept, filters)
-    if any(template is candidate for template in accepted):
+    there = [*seeds, *made.templates]
+    if any(template.text == candidate.text for template in there):
+        made.rejects.append(_reject(candidate, "repeated", "it is there already, word for word"))
+        return
+    _, rejects = validate([*there, candidate], filters)
+    faults = [reject for reject in rejects if reject.item == candidate.text]
+    made.rejects += faults
+    if not faults:
         made.templates.append(candidate)
-    else:
-        made.rejects += [reject for reject in rejects if reject.item == candidate.text] or [_repeats(candidate)]
 
 
 def rejected(stage: str, outcome: Outcome[Any], language: str, relation: str, about: str) -> Reject:
@@ -137,7 +140,7 @@ def is_causal(text: str, relation_before_blank: bool) -> bool:
 
 
 def _candidate(phrasing: Phrasing, relation: str, language: str, request: Request, outcome: Outcome[Phrasings]) -> Template | Reject:
-    mended = repair(" ".join(phrasing.text.split()))
+    mended = repair(" ".join(phrasing.text.split()), language=language)
     if mended.text is None:
         return Reject(STAGE, "placeholders", language, relation, phrasing.text, mended.reason)
     return Template(
@@ -152,8 +155,8 @@ def _candidate(phrasing: Phrasing, relation: str, language: str, request: Reques
     )
 
 
-def _repeats(candidate: Template) -> Reject:
-    return Reject(STAGE, "repeated", candidate.language, candidate.relation, candidate.text, "offered before, word for word")
+def _reject(candidate: Template, filter: str, reason: str) -> Reject:
+    return Reject(STAGE, filter, candidate.language, candidate.relation, candidate.text, reason)
 
 
 def _not_empty(answer: Phrasings) -> Phrasings:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rml_lama.builders.base import Translation
-from rml_lama.builders.placeholders import protect, repair
+from rml_lama.builders.placeholders import repair
 from rml_lama.errors import LedgerError, MissingExtraError, ModelError
 from rml_lama.languages import ALL_CODES, LANGUAGES
 from rml_lama.ledger import Ledger, content_key
@@ -59,25 +59,28 @@ class Mark:
 
 
 def language_mark(tokenizer: PreTrainedTokenizerBase, source: str, target: str) -> Mark:
-    """Find the family's way in the tokenizer's vocabulary. Raises `ModelError` for a target that the model does not know."""
-    vocabulary = tokenizer.get_vocab()
-    if FLORES["en"] in vocabulary or FLORES["de"] in vocabulary:  # NLLB
-        return Mark(_known(FLORES[source], vocabulary, source), "", _known(FLORES[target], vocabulary, target))
-    if "__en__" in vocabulary:  # M2M100
-        _known(f"__{target}__", vocabulary, target)
-        return Mark(source, "", f"__{target}__")
-    if "<2en>" in vocabulary:  # MADLAD
-        return Mark(prefix=_known(f"<2{target}>", vocabulary, target) + " ")
-    marian = [mark for mark in vocabulary if mark.startswith(">>") and mark.endswith("<<")]
-    if marian:
+    """Find the family's way among the tokens it knows. Raises `ModelError` for a language that it does not know."""
+    if _knows(tokenizer, FLORES["en"]) or _knows(tokenizer, FLORES["de"]):  # NLLB
+        return Mark(_known(tokenizer, FLORES[source], source), "", _known(tokenizer, FLORES[target], target))
+    if _knows(tokenizer, "__en__"):  # M2M100
+        _known(tokenizer, f"__{source}__", source)
+        return Mark(source, "", _known(tokenizer, f"__{target}__", target))
+    if _knows(tokenizer, "<2en>"):  # MADLAD
+        return Mark(prefix=_known(tokenizer, f"<2{target}>", target) + " ")
+    if any(mark.startswith(">>") and mark.endswith("<<") for mark in tokenizer.get_vocab()):  # Marian with several targets
         names = (f">>{ISO_639_3[target]}<<", f">>{target}<<", f">>{FLORES[target]}<<", f">>cmn_{FLORES[target][-4:]}<<")
-        found = next((name for name in names if name in vocabulary), "")
-        return Mark(prefix=_known(found or names[0], vocabulary, target) + " ")
+        found = next((name for name in names if _knows(tokenizer, name)), names[0])
+        return Mark(prefix=_known(tokenizer, found, target) + " ")
     return Mark()
 
 
-def _known(mark: str, vocabulary: dict[str, int], language: str) -> str:
-    if mark not in vocabulary:
+def _knows(tokenizer: PreTrainedTokenizerBase, mark: str) -> bool:
+    number = tokenizer.convert_tokens_to_ids(mark)
+    return bool(number is not None and number != tokenizer.unk_token_id)
+
+
+def _known(tokenizer: PreTrainedTokenizerBase, mark: str, language: str) -> str:
+    if not _knows(tokenizer, mark):
         raise ModelError(f"the translation model does not know the language {language!r} (its vocabulary has no {mark})")
     return mark
 
@@ -95,8 +98,8 @@ class Seq2SeqTranslator:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def translate(self, template: Template, target: str) -> Translation:
-        key, text = await self._translated(protect(template.text), template.language, target)
-        mended = repair(" ".join(text.split()), source=template.text)
+        key, text = await self._translated(template.text, template.language, target)
+        mended = repair(" ".join(text.split()), source=template.text, language=target)
         if mended.text is None:
             return Translation(None, Reject(STAGE, "placeholders", target, template.relation, text, mended.reason))
         made = Template(
@@ -114,8 +117,8 @@ class Seq2SeqTranslator:
         """The phrasing in the language `source`; None when reading back is off."""
         if not self.back_translate:
             return None
-        _, text = await self._translated(protect(template.text), template.language, source)
-        return repair(text).text or text
+        _, text = await self._translated(template.text, template.language, source)
+        return repair(text, source=template.text, language=source).text or text
 
     async def _translated(self, text: str, source: str, target: str) -> tuple[str, str]:
         """Ledger key and translation."""

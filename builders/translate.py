@@ -52,7 +52,7 @@ class LlmTranslator:
 
     async def translate(self, template: Template, target: str) -> Translation:
         request = self.request(self.config, template, target)
-        outcome = await self.dispatcher.ask(request, TranslatedText, _with_slots)
+        outcome = await self.dispatcher.ask(request, TranslatedText, lambda value: _with_slots(value, template.text, target))
         if outcome.value is None:
             return Translation(None, rejected(STAGE, outcome, target, template.relation, template.text))
         answer = outcome.value
@@ -129,8 +129,8 @@ async def _translated(translator: Translator, source: Template, target: str) -> 
     return Translation(replace(translation.template, scores=scores), None)
 
 
-def _with_slots(answer: TranslatedText) -> TranslatedText:
-    mended = repair(" ".join(answer.translation.split()))
+def _with_slots(answer: TranslatedText, source: str, target: str) -> TranslatedText:
+    mended = repair(" ".join(answer.translation.split()), source=source, language=target)
     if mended.text is None:
         raise ShapeError(f"the translation must hold [X] once and [Y] once ({mended.reason})")
     return answer.model_copy(update={"translation": mended.text})

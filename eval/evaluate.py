@@ -1,44 +1,39 @@
 """Evaluate a model on a build: rank the candidates of every query, shard by shard, and sum up with intervals.
 
-Each finished shard is kept in `<out>/parts`; a run that is called again with the same options goes on from there, and
-its result has the same bytes as an undisturbed one's.
+With an output folder each finished shard is kept (`runs.py`); a run that is called again with the same options goes on
+from there, and its result has the same bytes as an undisturbed one's.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rml_lama import __version__
 from rml_lama.config import EvaluateConfig
-from rml_lama.errors import ConfigError, DataError, OutputError
-from rml_lama.eval.candidates import Candidates, read_candidates
-from rml_lama.eval.metrics import rank
-from rml_lama.eval.results import PREDICTIONS, Result, summarize
-from rml_lama.eval.selection import Shard, select
+from rml_lama.errors import ConfigError
+from rml_lama.eval.candidates import read_candidates
+from rml_lama.eval.formulas import FORMULAS
+from rml_lama.eval.frame import PREDICTIONS, SCORES
+from rml_lama.eval.results import Result, summarize
+from rml_lama.eval.runs import RunFolder
+from rml_lama.eval.selection import Shard, read_templates, select
+from rml_lama.eval.shards import ShardScorer
 from rml_lama.hub.folder import content_hash, read_manifest
 from rml_lama.signature import Signature
 
 if TYPE_CHECKING:
-    from rml_lama.eval.causal_lm import CausalScorer
-    from rml_lama.eval.masked_lm import MaskedScorer
+    from rml_lama.eval.base import Scorer
     from rml_lama.eval.models import LoadedModel
 
-    Scorer = CausalScorer | MaskedScorer
-
-__all__ = ["evaluate", "plan"]
+__all__ = ["evaluate", "plan", "scorer_for"]
 
 Progress = Callable[[int, int, str], None]
-_BATCH = 64  # queries handed to the scorer at once; it makes its own batches
 
 
 def evaluate(
@@ -46,47 +41,50 @@ def evaluate(
     data: Path | str,
     config: EvaluateConfig | None = None,
     *,
-    out: Path | None = None,
-    device: str = "cpu",
-    revision: str | None = None,
+    out: Path | str | None = None,
+    load: dict[str, Any] | None = None,
     progress: Progress = lambda done, total, what: None,
     **options: Any,
 ) -> Result:
     """Score a model on a build folder.
 
-    `model` is a Hub id, a local folder, `demo`, or a loaded model; `options` are fields of `EvaluateConfig`, such as
-    `languages=("en", "ja")`. With `out`, the result is saved there and an interrupted run goes on.
+    `model` is a Hub id, a local folder, a GGUF file, `demo`, or a loaded model; `load` holds further options of
+    `load_model`, such as `{"device": "cuda"}`; `options` are fields of `EvaluateConfig`, such as
+    `languages=["en", "ja"]`. With `out`, the result is saved there and an interrupted run goes on.
     Raises `ConfigError`, `DataError`, `ModelError`, `OutputError` or `ScoreError`.
     """
     data = Path(data)
     config = _configured(config, options)
     manifest = read_manifest(data)
     shards = select(data, manifest, config)
-    parts = None if out is None else _open_run(out, _fingerprint(model, manifest, config, revision))
-    total = sum(len(shard.queries) for shard in shards)
-    missing = [shard for shard in shards if parts is None or not (parts / f"{shard.name}.parquet").exists()]
-    loaded = _load(model, config, device, revision)
+    run = None if out is None else RunFolder.open(Path(out), _identity(model, manifest, config, load or {}))
+    missing = [shard for shard in shards if run is None or not run.has(shard.name)]
+    loaded = _load(model, config, load or {})
+    scorer = scorer_for(loaded, config)
     tables: dict[str, pa.Table] = {}
     if missing:
-        if loaded.kind == "causal" and config.templates != "causal":
-            raise ConfigError("a causal model reads from left to right: use --templates causal")
         candidates = read_candidates(data, limit=config.max_candidates, seed=config.seed)
-        scorer = _scorer(loaded, config)
+        templates = read_templates(data) if config.prior != "none" else {}
+        one = ShardScorer(scorer, candidates, config, templates)
+        total = sum(len(shard.queries) for shard in shards)
         done = total - sum(len(shard.queries) for shard in missing)
         for shard in missing:
             progress(done, total, f"{shard.language} {shard.relation}")
-            table = _score_shard(scorer, shard, candidates, config)
+            started = time.perf_counter()
+            table = one.score(shard)
             done += len(shard.queries)
-            if parts is None:
+            if run is None:
                 tables[shard.name] = table
             else:
-                _write_whole(table, parts / f"{shard.name}.parquet")
+                run.write(shard.name, table)
+                run.note_cost(time.perf_counter() - started, len(table), sum(table["candidates"].to_pylist()))
         progress(done, total, "done")
-    if parts is not None:
-        tables = {shard.name: _read_part(parts / f"{shard.name}.parquet") for shard in shards}
-    predictions = pa.concat_tables([tables[shard.name] for shard in shards]).combine_chunks()
-    signature = _signature(loaded, manifest, config, shards, len(predictions))
-    result = summarize(predictions, signature, resamples=config.resamples, seed=config.seed)
+    if run is not None:
+        tables = {shard.name: run.read(shard.name) for shard in shards}
+    whole = pa.concat_tables([tables[shard.name] for shard in shards]).combine_chunks()
+    signature = _signature(loaded, scorer.mode, manifest, config, shards)
+    predictions, scores = (whole.select(schema.names).cast(schema) for schema in (PREDICTIONS, SCORES))
+    result = summarize(predictions, scores, signature, resamples=config.resamples, seed=config.seed)
     if out is not None:
         result.save(out)
     return result
@@ -96,11 +94,32 @@ def plan(data: Path, config: EvaluateConfig) -> str:
     """What a run would do, without a model: queries, and candidates to score."""
     shards = select(data, read_manifest(data), config)
     candidates = read_candidates(data, limit=config.max_candidates, seed=config.seed)
-    queries = sum(len(shard.queries) for shard in shards)
-    scored = sum(len(candidates.of(q.relation, q.language, q.answer, q.answers)) for shard in shards for q in shard.queries)
+    queries = [query for shard in shards for query in shard.queries]
+    scored = sum(len(candidates.of(q.relation, q.language, q.fact_id, q.answer, q.answers).labels) for q in queries)
     languages = len({shard.language for shard in shards})
     relations = len({shard.relation for shard in shards})
-    return f"{queries:,} queries in {languages} languages and {relations} relations; {scored:,} candidates to score"
+    return f"{len(queries):,} queries in {languages} languages and {relations} relations; {scored:,} candidates to score"
+
+
+def scorer_for(loaded: LoadedModel, config: EvaluateConfig) -> Scorer:
+    """The scorer of a model's kind. Raises `ConfigError` for options that its kind cannot follow."""
+    if loaded.kind == "causal":
+        if config.templates != "causal" and config.score == "answer":
+            raise ConfigError("a causal model reads from left to right: use --templates causal, or --score sentence")
+        from rml_lama.eval.causal_lm import CausalScorer
+
+        return CausalScorer(loaded, scope=config.score)
+    if config.score == "answer+suffix":
+        raise ConfigError(f"a model of the kind {loaded.kind} reads the suffix anyway: use --score answer")
+    if loaded.kind == "masked":
+        from rml_lama.eval.masked_lm import MaskedScorer
+
+        return MaskedScorer(loaded, masking=config.masking, sentence=config.score == "sentence")
+    if config.score == "sentence":
+        raise ConfigError("an encoder-decoder model is asked for the answer: use --score answer")
+    from rml_lama.eval.encoder_decoder import EncoderDecoderScorer
+
+    return EncoderDecoderScorer(loaded)
 
 
 def _configured(config: EvaluateConfig | None, options: dict[str, Any]) -> EvaluateConfig:
@@ -111,117 +130,41 @@ def _configured(config: EvaluateConfig | None, options: dict[str, Any]) -> Evalu
     return load_config(EvaluateConfig, None, **{**(asdict(config) if config else {}), **options})
 
 
-def _load(model: str | LoadedModel, config: EvaluateConfig, device: str, revision: str | None) -> LoadedModel:
+def _load(model: str | LoadedModel, config: EvaluateConfig, load: dict[str, Any]) -> LoadedModel:
     if not isinstance(model, str):
         return model
     from rml_lama.eval.models import load_model
 
-    return load_model(model, dtype=config.dtype, device=device, revision=revision)
+    return load_model(model, **{"dtype": config.dtype, **load})
 
 
-def _scorer(loaded: LoadedModel, config: EvaluateConfig) -> Scorer:
-    if loaded.kind == "masked":
-        if config.score != "answer":
-            raise ConfigError("a masked model reads the suffix anyway: use --score answer")
-        from rml_lama.eval.masked_lm import MaskedScorer
-
-        return MaskedScorer(loaded)
-    from rml_lama.eval.causal_lm import CausalScorer
-
-    return CausalScorer(loaded, with_suffix=config.score == "answer+suffix")
-
-
-def _score_shard(scorer: Scorer, shard: Shard, candidates: Candidates, config: EvaluateConfig) -> pa.Table:
-    from rml_lama.eval.causal_lm import Ask
-
-    rows: list[dict[str, Any]] = []
-    for start in range(0, len(shard.queries), _BATCH):
-        batch = shard.queries[start : start + _BATCH]
-        asks = [Ask(q.prompt, q.suffix, candidates.of(q.relation, q.language, q.answer, q.answers)) for q in batch]
-        for query, ask, (scores, lengths) in zip(batch, asks, scorer.score(asks), strict=True):
-            ranking = rank(scores / lengths if config.norm == "mean" else scores, ask.candidates)
-            rows.append(
-                {
-                    **{name: getattr(query, name) for name in ("query_id", "fact_id", "relation", "language", "template_id", "answer")},
-                    "greater": ranking.greater,
-                    "ties": ranking.ties,
-                    "candidates": ranking.candidates,
-                    "answer_tokens": int(lengths[0]),
-                    "rank": ranking.rank,
-                    "gold_log_probability": float(scores[0]),
-                    "normalized_log_probability": ranking.normalized,
-                    "entropy": ranking.entropy,
-                    "top": list(ranking.top),
-                    "top_scores": list(np.round(ranking.top_scores, 6)),
-                }
-            )
-    return pa.Table.from_pylist(rows, schema=PREDICTIONS)
-
-
-def _fingerprint(model: str | LoadedModel, manifest: dict[str, Any], config: EvaluateConfig, revision: str | None) -> dict[str, Any]:
+def _identity(model: str | LoadedModel, manifest: dict[str, Any], config: EvaluateConfig, load: dict[str, Any]) -> dict[str, Any]:
     """What must be the same for a run to go on."""
     name = model if isinstance(model, str) else model.name
-    identity = {"model": name, "revision": revision, "data": manifest["sha256"], "config": asdict(config), "library": __version__}
-    return json.loads(json.dumps(identity))  # type: ignore[no-any-return]
+    kept = {key: load.get(key) for key in ("revision", "quantization")}
+    return {"model": name, **kept, "data": manifest["sha256"], "config": asdict(config), "library": __version__}
 
 
-def _open_run(out: Path, fingerprint: dict[str, Any]) -> Path:
-    """The folder of finished shards. Raises `OutputError` when another run is in `out`."""
-    note = out / "run.json"
-    parts = out / "parts"
-    try:
-        if note.exists():
-            found = json.loads(note.read_text(encoding="utf-8"))
-            if found != fingerprint:
-                keys = ", ".join(sorted(key for key in fingerprint if found.get(key) != fingerprint[key]))
-                raise OutputError(f"{out} holds a run with another {keys}; choose another --out or remove it")
-        elif out.exists() and any(out.iterdir()):
-            raise OutputError(f"{out} is not empty and holds no run; choose another --out")
-        parts.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(fingerprint, indent=2) + "\n", encoding="utf-8")
-    except ValueError as error:
-        raise OutputError(f"{note} is damaged: {error}; remove it to start over") from error
-    except OSError as error:
-        raise OutputError(f"cannot write to {out}: {error.strerror}") from error
-    return parts
-
-
-def _write_whole(table: pa.Table, path: Path) -> None:
-    """A part appears under its name only when it is complete."""
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as stream:
-            pq.write_table(table, stream)
-        os.replace(stream.name, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _read_part(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"a damaged part: {error}; remove it to score it again", path) from error
-
-
-def _signature(loaded: LoadedModel, manifest: dict[str, Any], config: EvaluateConfig, shards: Sequence[Shard], queries: int) -> Signature:
+def _signature(loaded: LoadedModel, mode: str, manifest: dict[str, Any], config: EvaluateConfig, shards: Sequence[Shard]) -> Signature:
     languages = list(dict.fromkeys(shard.language for shard in shards))
     relations = sorted({shard.relation for shard in shards})
-    subset = content_hash({query.query_id: "" for shard in shards for query in shard.queries})[:6]
+    queries = [query.query_id for shard in shards for query in shard.queries]
     drawn = f"typed-{config.max_candidates}-seed{config.seed}" if config.max_candidates else "typed"
     pairs = {
         "v": manifest["version"],
         "data": manifest["data"],
         "cfg": "all" if languages == manifest["languages"] else ",".join(languages),
         "rel": "all" if len(relations) == len(manifest["relations"]) else str(len(relations)),
-        "n": str(queries),
-        "q": subset,
-        "score": config.score if loaded.kind == "causal" else "mask-joint",
+        "n": str(len(queries)),
+        "q": content_hash(dict.fromkeys(queries, ""))[:6],
+        "score": mode,
         "cand": drawn,
         "norm": config.norm,
+        "prior": config.prior,
         "tmpl": config.templates,
         "agg": "macro-rel",
         "ci": f"cluster-{config.resamples}-seed{config.seed}",
-        "metric": "P@1,P@5,MRR",
+        "formulas": content_hash({name: formula.id for name, formula in FORMULAS.items()})[:6],
         "model": f"{loaded.name}@{loaded.revision}",
         "dtype": loaded.dtype,
         "lib": __version__,

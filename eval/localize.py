@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,15 +63,16 @@ def localize(
     if loaded.kind == "causal" and config.templates != "causal":
         raise ConfigError("a causal model reads from left to right: use --templates causal")
     done = {fact: _read_part(parts / f"{fact}.json") for fact in facts if parts is not None and (parts / f"{fact}.json").exists()}
-    engine = None
     if missing := [fact for fact in facts if fact not in done]:
         from rml_lama.eval.engine import Engine
+        from rml_lama.eval.gate import known_queries
 
         engine = Engine(loaded)
+        candidates = read_candidates(data, limit=config.max_candidates, seed=config.seed)
         backgrounds = _backgrounds(engine, loaded, data, manifest, config, parts, progress)
         for number, fact in enumerate(missing):
             progress(len(facts) - len(missing) + number, len(facts), f"{facts[fact][0].relation} {facts[fact][0].subject}")
-            known = _known(loaded, data, facts[fact], config)
+            known = known_queries(loaded, candidates, facts[fact], _selection(config))
             done[fact] = locate_fact(engine, loaded, facts[fact], known, backgrounds, config=config)
             if parts is not None:
                 _write_part(done[fact], parts / f"{fact}.json")
@@ -174,17 +175,6 @@ def _backgrounds(
     return found
 
 
-def _known(loaded: LoadedModel, data: Path, queries: Sequence[Query], config: LocalizeConfig) -> dict[str, bool]:
-    """Whether the model ranks the gold answer first among the relation's objects, by query id."""
-    from rml_lama.eval.causal_lm import Ask
-    from rml_lama.eval.evaluate import _scorer
-
-    candidates = read_candidates(data, limit=config.max_candidates, seed=config.seed)
-    scorer = _scorer(loaded, _selection(config))
-    asks = [Ask(q.prompt, q.suffix, candidates.of(q.relation, q.language, q.answer, q.answers)) for q in queries]
-    return {query.query_id: bool((scores[0] >= scores).all()) for query, (scores, _) in zip(queries, scorer.score(asks), strict=True)}
-
-
 def _load(model: str | LoadedModel, config: LocalizeConfig, device: str, revision: str | None) -> LoadedModel:
     if not isinstance(model, str):
         return model
@@ -201,9 +191,9 @@ def _fingerprint(model: str | LoadedModel, manifest: dict[str, Any], config: Loc
 
 def _open_run(out: Path, fingerprint: dict[str, Any]) -> Path:
     """The folder of finished facts. Raises `OutputError` when another run is in `out`."""
-    from rml_lama.eval.evaluate import _open_run as open_run
+    from rml_lama.eval.runs import RunFolder
 
-    return open_run(out, fingerprint)
+    return RunFolder.open(out, fingerprint).path / "parts"
 
 
 def _write_part(content: dict[str, Any], path: Path) -> None:

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from rml_lama.config import EvaluateConfig
 from rml_lama.errors import ConfigError, DataError
 from rml_lama.eval.candidates import draw_key
-from rml_lama.records import Query
+from rml_lama.records import Query, Template
 
-__all__ = ["Shard", "select"]
+__all__ = ["Shard", "read_templates", "select"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +71,13 @@ def _language_shards(data: Path, code: str, relations: tuple[str, ...], config: 
 
 def _first(items: list[str], limit: int) -> set[str]:
     return set(items[:limit] if limit else items)
+
+
+def read_templates(data: Path) -> dict[str, Template]:
+    """The phrasings of a build folder by their ids. Raises `DataError` when they cannot be read."""
+    path = data / "data" / "templates.parquet"
+    try:
+        rows = pq.read_table(path, columns=["template_id", "language", "relation", "text", "causal"]).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"cannot read: {error}", path) from error
+    return {row["template_id"]: Template(row["language"], row["relation"], row["text"], row["causal"]) for row in rows}

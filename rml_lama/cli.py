@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from rml_lama import __version__
-from rml_lama.errors import ConfigError, RmlLamaError
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from rml_lama.cli_neurons import neurons
+from rml_lama.cli_scores import scores
+from rml_lama.errors import RmlLamaError
+from rml_lama.terminal import ConfigFile, Languages, Relations, progress_bar, split
 
 app = typer.Typer(
     name="rml-lama",
@@ -23,11 +23,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(scores)
+app.add_typer(neurons)
 _debug = False
-
-Languages = Annotated[str | None, typer.Option(help="Comma-separated codes; default: all of them.", metavar="en,de")]
-Relations = Annotated[str | None, typer.Option(help="Comma-separated relations; default: all of them.", metavar="P36,P37")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file; options given here win over it.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -48,25 +46,29 @@ def _main(
 
 @app.command()
 def fetch(
-    what: Annotated[str, typer.Argument(help="What to fetch: mlama.")],
-    dest: Annotated[Path, typer.Option(help="Folder for the archive and what it holds.")] = Path("data"),
-    url: Annotated[str | None, typer.Option(help="Another address of the archive.")] = None,
-    sha256: Annotated[str | None, typer.Option(help="The checksum it must have; default: the one of the first fetch.")] = None,
+    what: Annotated[str, typer.Argument(help="What to fetch: mlama or labels.")],
+    dest: Annotated[Path | None, typer.Option(help="Folder for what comes; default: data, or labels.")] = None,
+    url: Annotated[str | None, typer.Option(help="Another address of the archive, or of the Wikibase's api.php.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="mlama: the checksum it must have; default: the one of the first fetch.")] = None,
+    ids: Annotated[Path | None, typer.Option(help="labels: a file of item ids, one a line, or a build folder.")] = None,
+    languages: Languages = None,
+    ledger: Annotated[Path | None, typer.Option(help="labels: where answers are kept; default: DEST.ledger.jsonl.")] = None,
+    contact: Annotated[str, typer.Option(help="labels: an e-mail address or URL at which Wikidata reaches you.")] = "",
 ) -> None:
-    """Download the mLAMA archive with checksum and resume, and unpack it safely.
+    """Download the mLAMA archive with checksum and resume, or labels of items from Wikidata.
 
-    Example: `rml-lama fetch mlama --dest data`
+    Examples: `rml-lama fetch mlama --dest data`, `rml-lama fetch labels --ids out --languages sw,bn --dest labels`
     """
-    from rml_lama.builders.fetch import MLAMA_URL, fetch_mlama
+    from rml_lama.builders.command import fetch as fetch_
 
-    if what != "mlama":
-        raise ConfigError(f"cannot fetch {what!r}; known: mlama")
-    with _progress() as bar:
-        task = bar.add_task("mLAMA", total=None)
-        folder = fetch_mlama(
-            dest, url=url or MLAMA_URL, sha256=sha256, progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
-    typer.echo(folder)
+    with progress_bar() as bar:
+        task = bar.add_task(what, total=None)
+
+        def step(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        report = fetch_(what, dest, url=url, sha256=sha256, ids=ids, languages=languages, ledger=ledger, contact=contact, progress=step)
+    typer.echo(report)
 
 
 @app.command()
@@ -104,7 +106,7 @@ def build(
         config,
         track=track,
         languages=parse_languages(languages) if languages else None,
-        relations=_split(relations),
+        relations=split(relations),
         all_facts=all_facts,
     )
     ledger = ledger or out.with_name(out.name + ".ledger.jsonl")
@@ -112,7 +114,7 @@ def build(
     if dry_run:
         typer.echo(generation_plan(options, config, **inputs, bank=bank or BANK, ledger=ledger))
         return
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("building", total=None)
 
         def step(relation: str, rows: int) -> None:
@@ -156,159 +158,6 @@ def validate(
 
 
 @app.command()
-def evaluate(
-    model: Annotated[str, typer.Argument(help="A Hub id, a local folder, or `demo` (Gemma 3 270M from PyPI).")],
-    data: Annotated[Path, typer.Option(help="A build folder.")],
-    out: Annotated[Path, typer.Option(help="The result folder; called again, the run goes on where it stopped.")],
-    languages: Languages = None,
-    relations: Relations = None,
-    limit_facts: Annotated[int | None, typer.Option(help="Facts per relation, drawn by seed.")] = None,
-    limit_templates: Annotated[int | None, typer.Option(help="Phrasings per relation and language, in bank order.")] = None,
-    templates: Annotated[str | None, typer.Option(help="causal or all.")] = None,
-    score: Annotated[str | None, typer.Option(help="answer or answer+suffix.")] = None,
-    norm: Annotated[str | None, typer.Option(help="sum or mean of the answer tokens' log-probabilities.")] = None,
-    max_candidates: Annotated[int | None, typer.Option(help="At most so many candidates a query, drawn by seed.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
-    revision: Annotated[str | None, typer.Option(help="Revision of a Hub model.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every draw.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many queries and candidates, and stop.")] = False,
-    config: ConfigFile = None,
-) -> None:
-    """Rank every candidate answer of every query and say how often the right one comes first, with intervals.
-
-    Example: `rml-lama evaluate demo --data out --out runs/gemma --languages en,ja --limit-facts 20`
-    """
-    from rml_lama.config import EvaluateConfig, load_config
-    from rml_lama.eval.evaluate import evaluate as evaluate_
-    from rml_lama.eval.evaluate import plan
-    from rml_lama.languages import parse_languages
-
-    options = load_config(
-        EvaluateConfig,
-        config,
-        languages=parse_languages(languages) if languages else None,
-        relations=_split(relations),
-        limit_facts=limit_facts,
-        limit_templates=limit_templates,
-        templates=templates,
-        score=score,
-        norm=norm,
-        max_candidates=max_candidates,
-        dtype=dtype,
-        seed=seed,
-    )
-    if dry_run:
-        typer.echo(plan(data, options))
-        return
-    with _progress() as bar:
-        task = bar.add_task("loading the model", total=None)
-
-        def step(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-
-        result = evaluate_(model, data, options, out=out, device=device, revision=revision, progress=step)
-    typer.echo(result.table())
-    typer.echo(str(result.signature))
-
-
-@app.command()
-def localize(
-    model: Annotated[str, typer.Argument(help="A Hub id, a local folder, or `demo` (Gemma 3 270M from PyPI).")],
-    data: Annotated[Path, typer.Option(help="A build folder.")],
-    out: Annotated[Path, typer.Option(help="The result folder; called again, the run goes on where it stopped.")],
-    method: Annotated[str | None, typer.Option(help="matrice, mean-contrast, dai2022, amig, neurgrad, random-matched, ...")] = None,
-    languages: Languages = None,
-    relations: Relations = None,
-    limit_facts: Annotated[int | None, typer.Option(help="Facts per relation, drawn by seed; 0: all.")] = None,
-    limit_templates: Annotated[int | None, typer.Option(help="Phrasings per relation and language, in bank order.")] = None,
-    templates: Annotated[str | None, typer.Option(help="causal or all.")] = None,
-    quadrature: Annotated[str | None, typer.Option(help="gauss-kronrod-cubic-K, linspace-S, left-S or midpoint-S.")] = None,
-    objective: Annotated[str | None, typer.Option(help="probability or log-probability.")] = None,
-    steps: Annotated[str | None, typer.Option(help="Answers of several tokens: stepwise, first or joint.")] = None,
-    background: Annotated[int | None, typer.Option(help="Unrelated facts of each language, subtracted as a contrast.")] = None,
-    top: Annotated[int | None, typer.Option(help="Neurons reported for each fact.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
-    revision: Annotated[str | None, typer.Option(help="Revision of a Hub model.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every draw.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Time two queries, say what the run would cost, and stop.")] = False,
-    config: ConfigFile = None,
-) -> None:
-    """Find the FFN neurons that serve each fact in every language, with intervals, certified by completeness.
-
-    Example: `rml-lama localize demo --data out --out runs/neurons --languages en,ja,tr --limit-facts 2`
-    """
-    from rml_lama.config import LocalizeConfig, load_config
-    from rml_lama.eval.localize import localize as localize_
-    from rml_lama.eval.localize import plan_localization
-    from rml_lama.languages import parse_languages
-
-    options = load_config(
-        LocalizeConfig,
-        config,
-        languages=parse_languages(languages) if languages else None,
-        relations=_split(relations),
-        limit_facts=limit_facts,
-        limit_templates=limit_templates,
-        templates=templates,
-        method=method,
-        quadrature=quadrature,
-        objective=objective,
-        steps=steps,
-        background=background,
-        top=top,
-        dtype=dtype,
-        seed=seed,
-    )
-    if dry_run:
-        typer.echo(plan_localization(model, data, options, device=device, revision=revision))
-        return
-    with _progress() as bar:
-        task = bar.add_task("loading the model", total=None)
-
-        def step(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-
-        result = localize_(model, data, options, out=out, device=device, revision=revision, progress=step)
-    typer.echo(result.table())
-    typer.echo(str(result.signature))
-
-
-@app.command("neuron-report")
-def neuron_report(
-    run: Annotated[Path, typer.Argument(help="A folder that `localize` wrote.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The page: one HTML file that needs no network.")],
-) -> None:
-    """Write the page of a localization: where the neurons are, how far languages agree, what transfers, how sure it is.
-
-    Example: `rml-lama neuron-report runs/neurons -o neurons.html`
-    """
-    from rml_lama.eval.localization import Localization
-    from rml_lama.eval.neuron_report import write_page
-
-    write_page(Localization.load(run), out)
-    typer.echo(out)
-
-
-@app.command()
-def plot(
-    run: Annotated[Path, typer.Argument(help="A result folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The picture: .png, .svg, .html or .json.")],
-    metric: Annotated[str, typer.Option(help="P@1, P@5 or MRR.")] = "P@1",
-) -> None:
-    """Draw a result by language, with intervals.
-
-    Example: `rml-lama plot runs/gemma -o languages.png`
-    """
-    from rml_lama.eval.plots import language_chart, save_chart
-    from rml_lama.eval.results import Result
-
-    save_chart(language_chart(Result.load(run), metric), out)
-    typer.echo(out)
-
-
-@app.command()
 def info(path: Annotated[Path, typer.Argument(help="A build folder or a result folder.")]) -> None:
     """Say what a build or a result folder holds.
 
@@ -334,10 +183,6 @@ def info(path: Annotated[Path, typer.Argument(help="A build folder or a result f
     _echo_counts(manifest["rows"], f"{path}  data:{manifest['data']}  version:{manifest['version']}")
 
 
-def _split(text: str | None) -> tuple[str, ...] | None:
-    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None
-
-
 def _echo_counts(rows: dict[str, int], title: str) -> None:
     typer.echo(title)
     extra = ("facts", "templates", "rejected")
@@ -345,17 +190,6 @@ def _echo_counts(rows: dict[str, int], title: str) -> None:
     typer.echo(f"queries: {sum(languages.values()):,} in {len(languages)} languages")
     for name in extra:
         typer.echo(f"{name}: {rows.get(name, 0):,}")
-
-
-def _progress() -> Progress:
-    """A progress bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    quiet = logging.getLogger().getEffectiveLevel() > logging.INFO
-    return Progress(*columns, console=console, disable=quiet or not console.is_terminal)
 
 
 def main() -> NoReturn:

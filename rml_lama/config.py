@@ -98,10 +98,12 @@ class EvaluateConfig:
     limit_facts: int = Field(default=0, ge=0)  # per relation, the first by hash of seed and fact id; 0: all
     limit_templates: int = Field(default=0, ge=0)  # per relation and language, in bank order; 0: all
     templates: Literal["causal", "all"] = "causal"
-    score: Literal["answer", "answer+suffix"] = "answer"
+    score: Literal["answer", "answer+suffix", "sentence"] = "answer"
+    masking: Literal["mask-joint", "pll-l2r"] = "mask-joint"  # of masked models
     norm: Literal["sum", "mean"] = "sum"
+    prior: Literal["none", "pmi"] = "none"
     max_candidates: int = Field(default=0, ge=0)  # seeded sample with every gold answer in; 0: all
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     seed: int = 0
     resamples: int = Field(default=1000, ge=10)
 

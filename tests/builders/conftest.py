@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,32 +26,36 @@ class Running:
     base_url: str
 
 
+async def _listen(server: Server, port: Future[int], stop: asyncio.Event) -> None:
+    """Serve until told to stop, then end every connection."""
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    port.set_result(listening.sockets[0].getsockname()[1])
+    await stop.wait()
+    listening.close()
+    connections = asyncio.all_tasks() - {asyncio.current_task()}
+    for connection in connections:
+        connection.cancel()
+    await asyncio.gather(*connections, return_exceptions=True)
+    await asyncio.sleep(0.01)  # transports close in the next turn of the loop
+
+
 @pytest.fixture
 def endpoint() -> Iterator[Callable[..., Running]]:
     """Start servers in threads of this process; all stop at the end of the test."""
-    loops: list[asyncio.AbstractEventLoop] = []
-    threads: list[threading.Thread] = []
+    with contextlib.ExitStack() as stack:
 
-    def start(**options: object) -> Running:
-        server = Server(**options)  # type: ignore[arg-type]
-        loop = asyncio.new_event_loop()
-        listening = loop.run_until_complete(asyncio.start_server(server.serve, "127.0.0.1", 0))
-        thread = threading.Thread(target=loop.run_forever, daemon=True)
-        thread.start()
-        loops.append(loop)
-        threads.append(thread)
-        return Running(server, f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1")
+        def start(**options: object) -> Running:
+            server, port, stop = Server(**options), Future[int](), asyncio.Event()  # type: ignore[arg-type]
+            runner = asyncio.Runner()
+            thread = threading.Thread(target=runner.run, args=(_listen(server, port, stop),))
+            loop = runner.get_loop()
+            thread.start()
+            stack.callback(runner.close)
+            stack.callback(thread.join)
+            stack.callback(loop.call_soon_threadsafe, stop.set)
+            return Running(server, f"http://127.0.0.1:{port.result(timeout=10)}/v1")
 
-    yield start
-    for loop, thread in zip(loops, threads, strict=True):
-
-        def stop(loop: asyncio.AbstractEventLoop = loop) -> None:
-            for task in asyncio.all_tasks(loop):
-                task.cancel()
-            loop.call_later(0.05, loop.stop)
-
-        loop.call_soon_threadsafe(stop)
-        thread.join()
+        yield start
 
 
 @pytest.fixture

@@ -43,7 +43,14 @@ class Server:
     files: dict[str, bytes] = field(default_factory=dict)
     batches: dict[str, dict[str, Any]] = field(default_factory=dict)
     batch_plan: list[str] = field(default_factory=list)  # for each batch in turn: "", "expire", "partial", "fail"
+    batch_looks: int = 2  # a batch is over when it is looked at for so many times
+    batch_status: int = 200  # any other one is the answer to every call of the Batch API
     authorization: set[str] = field(default_factory=set)
+    script: list[tuple[int, bytes]] = field(default_factory=list)  # status and body of the first answers, whatever was asked
+    paid: list[str] = field(default_factory=list)  # questions that were answered in full, in turn
+    echo_key: bool = False  # put the API key into what is answered
+    most_in_flight: int = 0
+    _in_flight: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Requests of one connection, one after the other."""
@@ -58,22 +65,28 @@ class Server:
                 self.authorization.add(headers.get("authorization", ""))
                 if not await self._answer(method, path, headers, body, writer):
                     break
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
 
     async def _answer(self, method: str, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter) -> bool:
         if path.endswith("/chat/completions"):
-            return await self._chat(json.loads(body), writer)
+            return await self._chat(json.loads(body), headers.get("authorization", ""), writer)
         status, answer = self.batch_api(method, path, headers, body)
         await send(writer, status, answer if isinstance(answer, bytes) else json.dumps(answer).encode())
         return True
 
-    async def _chat(self, question: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+    async def _chat(self, question: dict[str, Any], authorization: str, writer: asyncio.StreamWriter) -> bool:
         key = digest(question)
         self.asked[key] += 1
+        self._in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self._in_flight)
         await asyncio.sleep(self.latency)
+        self._in_flight -= 1
+        if self.script:
+            await send(writer, *self.script.pop(0))
+            return True
         fault = self.fault_of(question)
         if fault in PASSING and self.asked[key] <= 1:
             if fault == "429":
@@ -88,7 +101,11 @@ class Server:
                 await asyncio.sleep(self.stall)
                 return False
             return True
-        await send(writer, 200, json.dumps(self.completion(question, fault)).encode())
+        completion = self.completion(question, fault)
+        if self.echo_key:
+            completion["model"] += f" {authorization}"
+        await send(writer, 200, json.dumps(completion).encode())
+        self.paid.append(key)
         if self.log is not None:
             with self.log.open("a", encoding="utf-8") as file:
                 file.write(key + "\n")
@@ -147,7 +164,9 @@ class Server:
         return {"translation": user.splitlines()[0]}
 
     def batch_api(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, Any] | bytes]:
-        """Files and batches: a batch is over at its second look."""
+        """Files and batches."""
+        if self.batch_status != 200:
+            return self.batch_status, error("refused", f"not for {headers.get('authorization')}")
         parts = path.split("?")[0].strip("/").split("/")[1:]
         if parts == ["files"]:
             name = f"file-{len(self.files)}"
@@ -174,7 +193,7 @@ class Server:
             return 200, {"object": "list", "data": list(self.batches.values()), "has_more": False}
         batch = self.batches[parts[1]]
         batch["looks"] += 1
-        if batch["looks"] == 2:
+        if batch["looks"] >= self.batch_looks and batch["status"] == "in_progress":
             self._finish(batch)
         return 200, batch
 
@@ -195,7 +214,11 @@ class Server:
             else:
                 self.asked[digest(row["body"])] += 1
                 done.append(
-                    {"custom_id": row["custom_id"], "response": {"status_code": 200, "body": self.completion(row["body"])}, "error": None}
+                    {
+                        "custom_id": row["custom_id"],
+                        "response": {"status_code": 200, "body": self.completion(row["body"], self.fault_of(row["body"]))},
+                        "error": None,
+                    }
                 )
         for kind, rows in (("output", done), ("error", failed)):
             if rows:

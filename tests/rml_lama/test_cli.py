@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from rml_lama import __version__, cli
@@ -181,7 +182,8 @@ def test_a_rejected_line_of_the_archive_is_kept(
 def test_every_command_has_help_with_an_example_and_is_documented() -> None:
     readme = "".join(path.read_text(encoding="utf-8") for path in (Path(__file__).parents[2] / "docs").glob("*.md"))
     runner = CliRunner()
-    names = [command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback]
+    names = list(getattr(get_command(cli.app), "commands", {}))
+    assert {"build", "evaluate", "compare", "report"} <= set(names)
     for name in names:
         result = runner.invoke(cli.app, [name, "--help"])
         assert result.exit_code == 0

@@ -1,0 +1,148 @@
+"""The commands about scores: evaluate, table, plot, compare, report. Thin, no logic; `cli.py` holds the rest and the errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rml_lama.terminal import ConfigFile, Languages, Relations, progress_bar, split
+
+__all__ = ["scores"]
+
+scores = typer.Typer()
+
+Run = Annotated[Path, typer.Argument(help="A result folder.")]
+Picture = Annotated[Path, typer.Option("--out", "-o", help="The picture: .png, .svg, .html or .json.")]
+
+
+@scores.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A Hub id, a folder, a .gguf file, or `demo` (Gemma 3 270M from PyPI).")],
+    data: Annotated[Path, typer.Option(help="A build folder.")],
+    out: Annotated[Path, typer.Option(help="The result folder; called again, the run goes on where it stopped.")],
+    languages: Languages = None,
+    relations: Relations = None,
+    limit_facts: Annotated[int | None, typer.Option(help="Facts per relation, drawn by seed.")] = None,
+    limit_templates: Annotated[int | None, typer.Option(help="Phrasings per relation and language, in bank order.")] = None,
+    templates: Annotated[str | None, typer.Option(help="causal or all.")] = None,
+    score: Annotated[str | None, typer.Option(help="answer, answer+suffix or sentence.")] = None,
+    masking: Annotated[str | None, typer.Option(help="mask-joint or pll-l2r, for masked models.")] = None,
+    norm: Annotated[str | None, typer.Option(help="sum or mean of the tokens' log-probabilities.")] = None,
+    prior: Annotated[str | None, typer.Option(help="none, or pmi: less the score without the subject.")] = None,
+    max_candidates: Annotated[int | None, typer.Option(help="At most so many candidates a query, drawn by seed.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or auto.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    device_map: Annotated[str | None, typer.Option(help="auto: spread the model over the devices that are there.")] = None,
+    quantization: Annotated[str, typer.Option(help="8bit or 4bit, through bitsandbytes.")] = "none",
+    revision: Annotated[str | None, typer.Option(help="Revision of a Hub model.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run code that the model brings along.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of every draw.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many queries and candidates, and stop.")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Rank every candidate answer of every query and say how often the right one comes first, with intervals.
+
+    Example: `rml-lama evaluate demo --data out --out runs/gemma --languages en,ja --limit-facts 20`
+    """
+    from rml_lama.config import EvaluateConfig, load_config
+    from rml_lama.eval.evaluate import evaluate as evaluate_
+    from rml_lama.eval.evaluate import plan
+    from rml_lama.languages import parse_languages
+
+    options = load_config(
+        EvaluateConfig,
+        config,
+        languages=parse_languages(languages) if languages else None,
+        relations=split(relations),
+        limit_facts=limit_facts,
+        limit_templates=limit_templates,
+        templates=templates,
+        score=score,
+        masking=masking,
+        norm=norm,
+        prior=prior,
+        max_candidates=max_candidates,
+        dtype=dtype,
+        seed=seed,
+    )
+    if dry_run:
+        typer.echo(plan(data, options))
+        return
+    load = {"device": device, "device_map": device_map, "quantization": quantization, "revision": revision}
+    with progress_bar() as bar:
+        task = bar.add_task("loading the model", total=None)
+
+        def step(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        result = evaluate_(model, data, options, out=out, load={**load, "trust_remote_code": trust_remote_code}, progress=step)
+    typer.echo(result.table())
+    typer.echo(str(result.signature))
+
+
+@scores.command()
+def table(
+    run: Run,
+    by: Annotated[str, typer.Option(help="language, relation, family, script or stratum.")] = "language",
+    format: Annotated[str, typer.Option(help="markdown, latex, csv or json.")] = "markdown",
+) -> None:
+    """Print the scores of a run as a table, with intervals.
+
+    Example: `rml-lama table runs/gemma --by relation --format latex`
+    """
+    from rml_lama.eval.results import Result
+
+    typer.echo(Result.load(run).table(by, format=format))
+
+
+@scores.command()
+def plot(
+    run: Run,
+    out: Picture,
+    kind: Annotated[str, typer.Option(help="languages, agreement, phrasings, calibration or risk.")] = "languages",
+    metric: Annotated[str, typer.Option(help="P@1, P@5, MRR, margin or Brier, for languages.")] = "P@1",
+) -> None:
+    """Draw a result: by language with intervals, or one of the other charts.
+
+    Example: `rml-lama plot runs/gemma -o languages.png`
+    """
+    from rml_lama.eval.plots import save_chart
+    from rml_lama.eval.results import Result
+
+    save_chart(Result.load(run).plot(kind, metric=metric), out)
+    typer.echo(out)
+
+
+@scores.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="The result folder of one model.")],
+    second: Annotated[Path, typer.Argument(help="The result folder of another one.")],
+    metric: Annotated[str, typer.Option(help="P@1 or MRR.")] = "P@1",
+    ignore: Annotated[str | None, typer.Option(help="Keys of the signature that may differ, such as dtype.")] = None,
+) -> None:
+    """Say whether the first model is better, worse or tied: paired by query, clustered by fact, Holm over languages.
+
+    Example: `rml-lama compare runs/gemma runs/qwen`
+    """
+    from rml_lama.eval.comparison import compare as compare_
+    from rml_lama.eval.results import Result
+
+    typer.echo(compare_(Result.load(first), Result.load(second), metric=metric, ignore=split(ignore) or ()).table())
+
+
+@scores.command()
+def report(
+    run: Run,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page: one .html file that needs no network.")],
+    data: Annotated[Path | None, typer.Option(help="The build folder, for the sentences of the examples.")] = None,
+) -> None:
+    """Write a run as one page: headline, languages, agreement, phrasings, calibration, examples, signature.
+
+    Example: `rml-lama report runs/gemma -o report.html --data out`
+    """
+    from rml_lama.eval.report import write_report
+    from rml_lama.eval.results import Result
+
+    typer.echo(write_report(Result.load(run), out, data=data))
