@@ -253,3 +253,14 @@ def test_a_gated_ffn_has_no_single_pre_activation() -> None:
     with pytest.raises(ModelError, match="one pre-activation only where one map leads into the FFN; found 2"):
         pre_activation_attribution(engine_of(tiny("llama"), "llama"), CAUSAL[0])
     assert len(pre_activation_attribution(engine_of(tiny("opt"), "opt"), CAUSAL[0], rule="left-4")) == 3
+
+
+def test_a_bfloat16_model_gives_nearly_the_same() -> None:
+    """Rows run in the load dtype; what is summed is float32."""
+    model = tiny("llama")
+    (exact,) = integrate(engine_of(model, "llama"), CAUSAL[:1], rule="midpoint-8")
+    low = tiny("llama").to(torch.bfloat16)
+    (rough,) = integrate(engine_of(low, "llama"), CAUSAL[:1], rule="midpoint-8")
+    assert rough.values[0].dtype == rough.gradients.dtype == torch.float32
+    correlation = torch.corrcoef(torch.stack([torch.cat(exact.values), torch.cat(rough.values)]))[0, 1]
+    assert float(correlation) > 0.98
