@@ -95,7 +95,12 @@ def _head(found: Localization) -> str:
         ("not estimable" if summary["localizability"] is None else f"{summary['localizability']:.2f}", "mean localizability"),
         *((f"{summary['classes'].get(name, 0) / total:.0%}", f"{name} neurons") for name in CLASSES),
     ]
-    return '<div class="cards">' + "".join(f"<div><b>{html.escape(a)}</b><span>{html.escape(b)}</span></div>" for a, b in cards) + "</div>"
+    return (
+        _STYLE
+        + '<div class="cards">'
+        + "".join(f"<div><b>{html.escape(a)}</b><span>{html.escape(b)}</span></div>" for a, b in cards)
+        + "</div>"
+    )
 
 
 def _drawn(make: Callable[[Localization], Any], found: Localization, rows: Sequence[dict[str, Any]], caption: str) -> str:
@@ -103,7 +108,8 @@ def _drawn(make: Callable[[Localization], Any], found: Localization, rows: Seque
         return f"<p>{html.escape(caption)}</p><p><em>This run has no numbers for it.</em></p>"
     chart = make(found)
     pictures = "".join(
-        f'<div class="{theme}" role="img" aria-label="{html.escape(caption)}">{_svg(chart, theme)}</div>' for theme in ("light", "dark")
+        f'<div class="neurons-{theme}" role="img" aria-label="{html.escape(caption)}">{_svg(chart, theme)}</div>'
+        for theme in ("light", "dark")
     )
     numbers = _table(rows, tuple(rows[0]))
     return (
@@ -163,6 +169,16 @@ def _neurons(found: Localization) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["facts"], -row["inclusion"], row["layer"], row["index"]))[:_MOST]
 
 
+# What the sections need of a page, so that they can stand in any shell.
+_STYLE = """<style>
+.neurons-dark { display: none; }
+@media (prefers-color-scheme: dark) { .neurons-light { display: none; } .neurons-dark { display: block; } }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .6rem; }
+.cards div { background: #8881; border-radius: .5rem; padding: .7rem; } .cards b { display: block; font-size: 1.3rem; }
+.scroll { overflow-x: auto; max-height: 24rem; } .scroll table { border-collapse: collapse; font-size: .85rem; }
+.scroll th, .scroll td { border-bottom: 1px solid #8886; padding: .25rem .6rem; text-align: left; }
+</style>"""
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
 <style>
@@ -172,12 +188,7 @@ body {{ margin: 0 auto; max-width: 60rem; padding: 1rem; font: 16px/1.5 system-u
 body {{ background: var(--paper); color: var(--ink); }}
 h1 {{ font-size: 1.6rem; }} h2 {{ font-size: 1.2rem; margin-top: 2.2rem; }}
 figure {{ margin: 0; overflow-x: auto; }} figcaption {{ font-size: .9rem; }}
-.cards {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .6rem; }}
-.cards div {{ background: var(--soft); border-radius: .5rem; padding: .7rem; }} .cards b {{ display: block; font-size: 1.3rem; }}
-.scroll {{ overflow-x: auto; max-height: 24rem; }} table {{ border-collapse: collapse; font-size: .85rem; }}
-th, td {{ border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: left; }}
 code {{ overflow-wrap: anywhere; background: var(--soft); padding: .4rem; display: block; border-radius: .4rem; }}
-.dark {{ display: none; }} @media (prefers-color-scheme: dark) {{ .light {{ display: none; }} .dark {{ display: block; }} }}
 svg {{ max-width: 100%; height: auto; }} summary {{ cursor: pointer; padding: .4rem 0; }}
 </style></head>
 <body><main><h1>{title}</h1>{body}<section><h2>Signature</h2><code>{signature}</code></section></main></body></html>

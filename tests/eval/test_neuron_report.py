@@ -159,7 +159,7 @@ def test_a_browser_shows_it_without_sideways_scrolling(found: Localization, tmp_
             page.goto((tmp_path / "page.html").as_uri())
             assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
             assert page.locator("section").count() == 9
-            assert page.locator(f".{scheme} svg").first.is_visible()
+            assert page.locator(f".neurons-{scheme} svg").first.is_visible()
             assert errors == []
             page.close()
         browser.close()
