@@ -1,5 +1,6 @@
 #!/bin/sh
-# The main job, start to end: build the open track, load it, score Gemma 3 270M on a stated subset, draw the picture.
+# The main job, start to end: build the open track, load it, score Gemma 3 270M on a stated subset, draw the picture,
+# localize a few facts and write their page.
 set -eu
 bin=$1
 out=$2
@@ -14,4 +15,7 @@ print(f"load_dataset: {len(queries):,} queries in Japanese, for example {queries
 PY
 "$bin/rml-lama" evaluate demo --data "$out/open" --out "$out/run" --config configs/demo.toml
 "$bin/rml-lama" plot "$out/run" -o "$out/languages.png"
+"$bin/rml-lama" localize demo --data "$out/open" --out "$out/neurons" --config configs/demo-neurons.toml
+"$bin/rml-lama" neuron-report "$out/neurons" -o "$out/neurons.html"
+echo "neurons: $out/neurons  page: $out/neurons.html"
 echo "result: $out/run  picture: $out/languages.png"

@@ -9,6 +9,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from rml_lama.builders.build import build
     from rml_lama.eval.evaluate import evaluate
+    from rml_lama.eval.localization import Localization
+    from rml_lama.eval.localize import localize
     from rml_lama.eval.results import Result
     from rml_lama.languages import LANGUAGES, Language
     from rml_lama.records import RELATIONS, Fact, Query, Relation, Template, Verdict
@@ -19,6 +21,7 @@ _HOMES = {
     "Language": "rml_lama.languages",
     "RELATIONS": "rml_lama.records",
     "Fact": "rml_lama.records",
+    "Localization": "rml_lama.eval.localization",
     "Query": "rml_lama.records",
     "Relation": "rml_lama.records",
     "Result": "rml_lama.eval.results",
@@ -27,6 +30,7 @@ _HOMES = {
     "Verdict": "rml_lama.records",
     "build": "rml_lama.builders.build",
     "evaluate": "rml_lama.eval.evaluate",
+    "localize": "rml_lama.eval.localize",
 }
 
 __all__ = [
@@ -34,6 +38,7 @@ __all__ = [
     "RELATIONS",
     "Fact",
     "Language",
+    "Localization",
     "Query",
     "Relation",
     "Result",
@@ -43,6 +48,7 @@ __all__ = [
     "__version__",
     "build",
     "evaluate",
+    "localize",
 ]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rml_lama import __version__
+from rml_lama.cli_neurons import neurons
 from rml_lama.cli_scores import scores
 from rml_lama.errors import RmlLamaError
 from rml_lama.terminal import ConfigFile, Languages, Relations, progress_bar, split
@@ -25,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(scores)
+app.add_typer(neurons)
 _debug = False
 
 
@@ -193,6 +195,13 @@ def info(path: Annotated[Path, typer.Argument(help="A build folder or a result f
 
     Example: `rml-lama info out`
     """
+    if (path / "localization.json").exists():
+        from rml_lama.eval.localization import Localization
+
+        found = Localization.load(path)
+        typer.echo(found.table())
+        typer.echo(str(found.signature))
+        return
     if (path / "result.json").exists():
         from rml_lama.eval.results import Result
 

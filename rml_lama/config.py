@@ -15,7 +15,16 @@ from pydantic.dataclasses import dataclass
 from rml_lama.errors import ConfigError, DataError
 from rml_lama.languages import ALL_CODES
 
-__all__ = ["BuildConfig", "EndpointConfig", "EvaluateConfig", "GenerateConfig", "PriceConfig", "config_hash", "load_config"]
+__all__ = [
+    "BuildConfig",
+    "EndpointConfig",
+    "EvaluateConfig",
+    "GenerateConfig",
+    "LocalizeConfig",
+    "PriceConfig",
+    "config_hash",
+    "load_config",
+]
 
 _LANGUAGE_LISTS = ("rephrase", "translate_to", "rewrite")
 _STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
@@ -99,7 +108,31 @@ class EvaluateConfig:
     resamples: int = Field(default=1000, ge=10)
 
 
-Config = TypeVar("Config", BuildConfig, GenerateConfig, EndpointConfig, EvaluateConfig)
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class LocalizeConfig:
+    """What decides a localization, beside model and data. Every field that changes a number is in the signature."""
+
+    languages: tuple[str, ...] = ()  # empty: all of the build
+    relations: tuple[str, ...] = ()  # empty: all of the build
+    limit_facts: int = Field(default=5, ge=0)  # per relation, the first by hash of seed and fact id; 0: all
+    limit_templates: int = Field(default=0, ge=0)  # per relation and language, in bank order; 0: all
+    templates: Literal["causal", "all"] = "causal"
+    method: str = "matrice"
+    quadrature: str = "gauss-kronrod-cubic"
+    objective: Literal["probability", "log-probability"] = "probability"
+    steps: Literal["stepwise", "first", "joint"] = "stepwise"
+    tolerance: float = Field(default=0.01, gt=0)  # of completeness, as a share of what the layer does
+    background: int = Field(default=16, ge=0)  # unrelated facts of each language, subtracted as a contrast
+    max_candidates: int = Field(default=50, ge=0)  # of the ranking that says whether the model knows the answer; 0: all
+    top: int = Field(default=50, ge=1)  # neurons that are selected and reported for each fact
+    support_share: float = Field(default=0.8, gt=0, le=1)  # of the kept languages, for a neuron to be agnostic
+    draws: int = Field(default=200, ge=10)  # of the bootstrap
+    transfer: bool = True  # also suppress each language's neurons and measure in all languages
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    seed: int = 0
+
+
+Config = TypeVar("Config", BuildConfig, GenerateConfig, EndpointConfig, EvaluateConfig, LocalizeConfig)
 _TABLES: dict[type, tuple[str, ...]] = {BuildConfig: ("generate", "endpoint")}  # tables that a file may hold beside the keys
 
 

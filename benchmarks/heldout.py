@@ -1,0 +1,250 @@
+"""Held-out effect on Gemma: every method, 8 relations, 8 languages with 2 held out, at least 60 facts. Resumable by fact.
+
+    python benchmarks/localization.py heldout --data LAMA_BUILD --out RUN --facts 64 --minutes 14
+
+Facts are drawn by seed among those that Gemma ranks first (of 30 candidates) in at least three locating languages.
+Sanity: `wrong-labels` locates with another fact's answers of the same relation, `shuffled-languages` mixes the language names of the
+queries, `shuffled-weights` shuffles each attribution vector within its layers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rml_lama.config import EvaluateConfig
+from rml_lama.eval.attribute import Attributed, attribute, layer_offsets
+from rml_lama.eval.candidates import draw_key, read_candidates
+from rml_lama.eval.engine import Engine
+from rml_lama.eval.gate import known_queries
+from rml_lama.eval.heldout import paired_difference, selectivity, split_queries
+from rml_lama.eval.locate import Background, background_from, evidence_of
+from rml_lama.eval.models import LoadedModel, load_model
+from rml_lama.eval.rivals import PRESETS, matched_random
+from rml_lama.eval.selection import select
+from rml_lama.hub.folder import read_manifest
+from rml_lama.records import Query
+
+RELATIONS = ("P17", "P30", "P36", "P37", "P103", "P407", "P495", "P1376")
+HELD_OUT = ("tr", "id")
+COUNTS = (1, 5, 10, 20, 50, 100)
+SOURCES = ("integrated", "replaced", "gradient", "activation")
+RULE = "gauss-kronrod-cubic"
+
+
+def heldout(arguments: argparse.Namespace) -> dict[str, Any]:
+    folder = arguments.out / "heldout"
+    folder.mkdir(parents=True, exist_ok=True)
+    languages = tuple(arguments.languages.split(","))
+    begin = time.perf_counter()
+
+    def late() -> bool:
+        return bool(arguments.minutes) and time.perf_counter() - begin > 60 * arguments.minutes
+
+    loaded = load_model("demo")
+    engine = Engine(loaded)
+    groups = _queries(arguments.data, languages)
+    chosen = _chosen(folder / "facts.json", loaded, arguments.data, groups, arguments.facts)
+    backgrounds = {source: _backgrounds(folder, engine, loaded, groups, chosen, languages, source, late) for source in SOURCES}
+    done = []
+    for number, fact in enumerate(chosen):
+        path = folder / f"{fact}.json"
+        if not path.exists():
+            if late() or any(found is None for found in backgrounds.values()):
+                continue
+            start = time.perf_counter()
+            row = _fact(
+                engine, loaded, arguments.data, groups, chosen, fact, {source: found or {} for source, found in backgrounds.items()}
+            )
+            path.write_text(json.dumps(row), encoding="utf-8")
+            print(f"{number + 1}/{len(chosen)} {fact} {time.perf_counter() - start:.0f} s", flush=True)
+        done.append(json.loads(path.read_text(encoding="utf-8")))
+    return {"facts": len(done), "asked": len(chosen), **_summary(done)}
+
+
+def _queries(data: Path, languages: Sequence[str]) -> dict[str, list[Query]]:
+    config = EvaluateConfig(languages=tuple(languages), relations=RELATIONS, limit_facts=40, limit_templates=4)
+    groups: dict[str, list[Query]] = {}
+    for shard in select(data, read_manifest(data), config):
+        for query in shard.queries:
+            groups.setdefault(query.fact_id, []).append(query)
+    return {fact: queries for fact, queries in groups.items() if len({query.language for query in queries}) == len(languages)}
+
+
+def _chosen(path: Path, loaded: LoadedModel, data: Path, groups: dict[str, list[Query]], wanted: int) -> list[str]:
+    """Facts that the model knows in at least three locating languages, as many of each relation as there are, in turn."""
+    if path.exists():
+        return list(json.loads(path.read_text(encoding="utf-8")))
+    candidates = read_candidates(data, limit=30)
+    known: dict[str, list[str]] = {relation: [] for relation in RELATIONS}
+    for fact in sorted(groups, key=lambda name: draw_key(0, name)):
+        queries = groups[fact]
+        relation = queries[0].relation
+        if len(known[relation]) >= 2 + -(-wanted // len(RELATIONS)):
+            continue
+        first = [
+            next(q for q in queries if q.language == code) for code in dict.fromkeys(q.language for q in queries) if code not in HELD_OUT
+        ]
+        if sum(known_queries(loaded, candidates, first, EvaluateConfig()).values()) >= 3:
+            known[relation].append(fact)
+    turns = [facts[turn] for turn in range(wanted) for facts in known.values() if turn < len(facts)]
+    path.write_text(json.dumps(turns[:wanted]), encoding="utf-8")
+    print({relation: len(facts) for relation, facts in known.items()}, flush=True)
+    return turns[:wanted]
+
+
+def _backgrounds(
+    folder: Path,
+    engine: Engine,
+    loaded: LoadedModel,
+    groups: dict[str, list[Query]],
+    chosen: Sequence[str],
+    languages: Sequence[str],
+    source: Any,
+    late: Any,
+) -> dict[str, Background] | None:
+    """Sixteen facts of each locating language that are not tested, one phrasing each; None when the time is over."""
+    found = {}
+    others = sorted(set(groups) - set(chosen), key=lambda name: draw_key(1, name))
+    for code in languages:
+        if code in HELD_OUT:
+            continue
+        path = folder / f"background-{source}-{code}.npz"
+        if not path.exists():
+            if late():
+                return None
+            queries = [next(q for q in groups[fact] if q.language == code) for fact in others[:16]]
+            one = background_from(attribute(engine, loaded, queries, source=source, rule=RULE), PRESETS["matrice"])
+            np.savez(path, values=one.values, relations=np.array(one.relations), answers=np.array(one.answers))
+            print("background", source, code, flush=True)
+        with np.load(path) as stored:
+            found[code] = Background(stored["values"], tuple(stored["relations"].tolist()), tuple(stored["answers"].tolist()))
+    return found
+
+
+def _fact(
+    engine: Engine,
+    loaded: LoadedModel,
+    data: Path,
+    groups: dict[str, list[Query]],
+    chosen: Sequence[str],
+    fact: str,
+    backgrounds: dict[str, dict[str, Background]],
+) -> dict[str, Any]:
+    split = split_queries(groups[fact], HELD_OUT)
+    queries = split.locate
+    known = known_queries(loaded, read_candidates(data, limit=30), queries, EvaluateConfig())
+    by_source = {source: attribute(engine, loaded, queries, source=source, rule=RULE) for source in SOURCES}
+    sets: dict[str, list[int]] = {}
+    for name, recipe in PRESETS.items():
+        evidence = evidence_of(by_source[recipe.source], known, backgrounds[recipe.source], recipe)
+        sets[name] = np.argsort(-recipe.score(evidence), kind="stable")[: max(COUNTS)].tolist()
+    activations = np.mean([np.abs(one.activations) for one in by_source["integrated"]], axis=0)
+    offsets = layer_offsets(engine)
+    sets["random-matched"] = matched_random(np.array(sets["matrice"]), activations, offsets, seed=0).tolist()
+    sets |= _sanity(engine, loaded, groups, chosen, fact, by_source["integrated"], known, backgrounds["integrated"], offsets)
+    rows = selectivity(engine, loaded, split, _unrelated(groups, chosen, fact), sets, COUNTS)
+    certified = sum(one.certified for one in by_source["integrated"])
+    return {
+        "fact": fact,
+        "relation": queries[0].relation,
+        "queries": len(queries),
+        "certified": certified,
+        "known": sum(known.values()),
+        "rows": rows,
+    }
+
+
+def _sanity(
+    engine: Engine,
+    loaded: LoadedModel,
+    groups: dict[str, list[Query]],
+    chosen: Sequence[str],
+    fact: str,
+    attributed: Sequence[Attributed],
+    known: dict[str, bool],
+    background: dict[str, Background],
+    offsets: np.ndarray,
+) -> dict[str, list[int]]:
+    recipe = PRESETS["matrice"]
+    generator = np.random.default_rng(0)
+    queries = [one.query for one in attributed]
+    other = next(
+        name
+        for name in [*chosen, *groups]
+        if groups[name][0].relation == queries[0].relation and groups[name][0].answer != groups[fact][0].answer
+    )
+    answers = {query.language: query.answer for query in groups[other]}
+    wrong = attribute(engine, loaded, [replace(query, answer=answers[query.language]) for query in queries], rule=RULE)
+    names = generator.permutation([query.language for query in queries]).tolist()
+    mixed = [replace(one, query=replace(one.query, language=name)) for one, name in zip(attributed, names, strict=True)]
+    shuffled = []
+    for one in attributed:
+        values = one.values.copy()
+        for start, end in itertools.pairwise(offsets):
+            generator.shuffle(values[start:end])
+        shuffled.append(replace(one, values=values))
+    result = {}
+    for name, found in (("wrong-labels", wrong), ("shuffled-languages", mixed), ("shuffled-weights", shuffled)):
+        scores = recipe.score(evidence_of(found, known, background, recipe))
+        result[name] = np.argsort(-scores, kind="stable")[: max(COUNTS)].tolist()
+    return result
+
+
+def _unrelated(groups: dict[str, list[Query]], chosen: Sequence[str], fact: str) -> dict[str, list[Query]]:
+    """Three control facts a kind, two languages each."""
+    own = groups[fact][0]
+    kinds: dict[str, list[Query]] = {"same_relation": [], "other_relation": [], "same_object": []}
+    for name in sorted(groups, key=lambda other: draw_key(2, fact + other)):
+        query = groups[name][0]
+        if name == fact:
+            continue
+        kind = "same_relation" if query.relation == own.relation and query.answer != own.answer else "other_relation"
+        if query.answer == own.answer:
+            kind = "same_object"
+        elif query.relation != own.relation and name not in chosen:
+            continue
+        if len(kinds[kind]) < 6:
+            kinds[kind] += [next(q for q in groups[name] if q.language == code) for code in ("en", "ru")]
+    return kinds
+
+
+def _summary(done: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean selectivity by method and k, and the paired difference of `matrice` from every other method."""
+    if not done:
+        return {}
+    relations = [row["relation"] for row in done]
+    table = {(r["method"], r["k"], kind): [] for r in done[0]["rows"] for kind in ("phrasing", "language")}
+    for row in done:
+        for r in row["rows"]:
+            for kind in ("phrasing", "language"):
+                table[r["method"], r["k"], kind].append(float(r.get(f"selectivity_{kind}", np.nan)))
+    rows = []
+    for (method, k, kind), values in table.items():
+        ours = np.array(table["matrice", k, kind])
+        there = ~np.isnan(np.array(values)) & ~np.isnan(ours)
+        kept = [relation for relation, keep in zip(relations, there, strict=True) if keep]
+        mean, low, high = paired_difference(ours[there], np.array(values)[there], kept, resamples=2000, seed=0)
+        rows.append(
+            {
+                "held_out": kind,
+                "k": k,
+                "method": method,
+                "selectivity": float(np.nanmean(values)),
+                "matrice_minus": mean,
+                "low": low,
+                "high": high,
+            }
+        )
+    for row in rows:
+        if row["k"] == 20:
+            print({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}, flush=True)
+    return {"rows": rows, "certified": sum(row["certified"] for row in done) / sum(row["queries"] for row in done)}

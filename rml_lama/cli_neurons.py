@@ -1,0 +1,93 @@
+"""The commands about neurons: localize, neuron-report. Thin, no logic; `cli.py` holds the rest and the errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rml_lama.terminal import ConfigFile, Languages, Relations, progress_bar, split
+
+__all__ = ["neurons"]
+
+neurons = typer.Typer()
+
+
+@neurons.command()
+def localize(
+    model: Annotated[str, typer.Argument(help="A Hub id, a local folder, or `demo` (Gemma 3 270M from PyPI).")],
+    data: Annotated[Path, typer.Option(help="A build folder.")],
+    out: Annotated[Path, typer.Option(help="The result folder; called again, the run goes on where it stopped.")],
+    method: Annotated[str | None, typer.Option(help="matrice, mean-contrast, dai2022, amig, neurgrad, random-matched, ...")] = None,
+    languages: Languages = None,
+    relations: Relations = None,
+    limit_facts: Annotated[int | None, typer.Option(help="Facts per relation, drawn by seed; 0: all.")] = None,
+    limit_templates: Annotated[int | None, typer.Option(help="Phrasings per relation and language, in bank order.")] = None,
+    templates: Annotated[str | None, typer.Option(help="causal or all.")] = None,
+    quadrature: Annotated[str | None, typer.Option(help="gauss-kronrod-cubic-K, linspace-S, left-S or midpoint-S.")] = None,
+    objective: Annotated[str | None, typer.Option(help="probability or log-probability.")] = None,
+    steps: Annotated[str | None, typer.Option(help="Answers of several tokens: stepwise, first or joint.")] = None,
+    background: Annotated[int | None, typer.Option(help="Unrelated facts of each language, subtracted as a contrast.")] = None,
+    top: Annotated[int | None, typer.Option(help="Neurons reported for each fact.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    revision: Annotated[str | None, typer.Option(help="Revision of a Hub model.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every draw.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Time two queries, say what the run would cost, and stop.")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Find the FFN neurons that serve each fact in every language, with intervals, certified by completeness.
+
+    Example: `rml-lama localize demo --data out --out runs/neurons --languages en,ja,tr --limit-facts 2`
+    """
+    from rml_lama.config import LocalizeConfig, load_config
+    from rml_lama.eval.localize import localize as localize_
+    from rml_lama.eval.localize import plan_localization
+    from rml_lama.languages import parse_languages
+
+    options = load_config(
+        LocalizeConfig,
+        config,
+        languages=parse_languages(languages) if languages else None,
+        relations=split(relations),
+        limit_facts=limit_facts,
+        limit_templates=limit_templates,
+        templates=templates,
+        method=method,
+        quadrature=quadrature,
+        objective=objective,
+        steps=steps,
+        background=background,
+        top=top,
+        dtype=dtype,
+        seed=seed,
+    )
+    if dry_run:
+        typer.echo(plan_localization(model, data, options, device=device, revision=revision))
+        return
+    with progress_bar() as bar:
+        task = bar.add_task("loading the model", total=None)
+
+        def step(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        result = localize_(model, data, options, out=out, device=device, revision=revision, progress=step)
+    typer.echo(result.table())
+    typer.echo(str(result.signature))
+
+
+@neurons.command("neuron-report")
+def neuron_report(
+    run: Annotated[Path, typer.Argument(help="A folder that `localize` wrote.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page: one HTML file that needs no network.")],
+) -> None:
+    """Write the page of a localization: where the neurons are, how far languages agree, what transfers, how sure it is.
+
+    Example: `rml-lama neuron-report runs/neurons -o neurons.html`
+    """
+    from rml_lama.eval.localization import Localization
+    from rml_lama.eval.neuron_report import write_page
+
+    write_page(Localization.load(run), out)
+    typer.echo(out)
