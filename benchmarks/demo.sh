@@ -16,6 +16,6 @@ PY
 "$bin/rml-lama" evaluate demo --data "$out/open" --out "$out/run" --config configs/demo.toml
 "$bin/rml-lama" plot "$out/run" -o "$out/languages.png"
 "$bin/rml-lama" localize demo --data "$out/open" --out "$out/neurons" --config configs/demo-neurons.toml
-"$bin/rml-lama" neuron-report "$out/neurons" -o "$out/neurons.html"
+"$bin/rml-lama" report "$out/neurons" -o "$out/neurons.html"
 echo "neurons: $out/neurons  page: $out/neurons.html"
 echo "result: $out/run  picture: $out/languages.png"

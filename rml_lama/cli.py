@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -15,6 +15,7 @@ from rml_lama.cli_scores import scores
 from rml_lama.errors import RmlLamaError
 from rml_lama.terminal import ConfigFile, Languages, Relations, progress_bar, split
 
+if TYPE_CHECKING:
     from rml_lama.validation.fluency import Scorer
 
 app = typer.Typer(
@@ -164,7 +165,7 @@ def validate(
     if sheet is not None:
         typer.echo(exchange_sheet(sheet, data, reader=reader, out=out))
         return
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("checking", total=None)
 
         def step(what: str, done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""The commands about neurons: localize, neuron-report. Thin, no logic; `cli.py` holds the rest and the errors."""
+"""The command about neurons: localize. Thin, no logic; `cli.py` holds the rest and the errors."""
 
 from __future__ import annotations
 
@@ -75,19 +75,3 @@ def localize(
         result = localize_(model, data, options, out=out, device=device, revision=revision, progress=step)
     typer.echo(result.table())
     typer.echo(str(result.signature))
-
-
-@neurons.command("neuron-report")
-def neuron_report(
-    run: Annotated[Path, typer.Argument(help="A folder that `localize` wrote.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The page: one HTML file that needs no network.")],
-) -> None:
-    """Write the page of a localization: where the neurons are, how far languages agree, what transfers, how sure it is.
-
-    Example: `rml-lama neuron-report runs/neurons -o neurons.html`
-    """
-    from rml_lama.eval.localization import Localization
-    from rml_lama.eval.neuron_report import write_page
-
-    write_page(Localization.load(run), out)
-    typer.echo(out)

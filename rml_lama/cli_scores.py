@@ -134,14 +134,21 @@ def compare(
 
 @scores.command()
 def report(
-    run: Run,
+    run: Annotated[Path, typer.Argument(help="A result folder of `evaluate` or `localize`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The page: one .html file that needs no network.")],
     data: Annotated[Path | None, typer.Option(help="The build folder, for the sentences of the examples.")] = None,
 ) -> None:
-    """Write a run as one page: headline, languages, agreement, phrasings, calibration, examples, signature.
+    """Write a run as one page: of scores (languages, agreement, phrasings, calibration, examples) or of neurons (where, how sure).
 
     Example: `rml-lama report runs/gemma -o report.html --data out`
     """
+    if (run / "localization.json").exists():
+        from rml_lama.eval.localization import Localization
+        from rml_lama.eval.neuron_report import write_page
+
+        write_page(Localization.load(run), out)
+        typer.echo(out)
+        return
     from rml_lama.eval.report import write_report
     from rml_lama.eval.results import Result
 
