@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rml_lama.errors import ModelError
-from rml_lama.eval.causal_lm import Ask, CausalScorer
+from rml_lama.eval.base import Ask
+from rml_lama.eval.causal_lm import CausalScorer
 from rml_lama.eval.models import LoadedModel
 
 __all__ = ["CausalLikelihood"]
@@ -26,5 +27,5 @@ class CausalLikelihood:
 
     def log_likelihoods(self, texts: Sequence[str]) -> list[float]:
         """Log-probability of each text after the model's start token, in nats, in order."""
-        ((scores, _),) = self._scorer.score([Ask("", "", tuple(texts))])
-        return [float(score) for score in scores]
+        (scored,) = self._scorer.score([Ask("", "", tuple(texts))])
+        return [float(score) for score in scored.log_probabilities]
