@@ -253,6 +253,7 @@ def _signature(loaded: LoadedModel, manifest: dict[str, Any], config: LocalizeCo
         "bg": str(config.background),
         "gate": f"typed-{config.max_candidates or 'all'}",
         "top": str(config.top),
+        "sel": config.select,
         "rho": f"{config.support_share:g}",
         "ci": f"two-stage-{config.draws}-seed{config.seed}",
         "tmpl": config.templates,

@@ -11,6 +11,7 @@ import numpy as np
 from rml_lama.config import LocalizeConfig
 from rml_lama.eval.attribute import Attributed, attribute, layer_offsets
 from rml_lama.eval.causal import transfer
+from rml_lama.eval.choose import choose
 from rml_lama.eval.engine import Engine
 from rml_lama.eval.evidence import Evidence, background_of, normalised
 from rml_lama.eval.localization import classify
@@ -101,7 +102,7 @@ def locate_fact(
             np.argsort(-scores, kind="stable")[: config.top], evidence.activations, layer_offsets(engine), seed=config.seed
         )
     else:
-        best = np.argsort(-scores, kind="stable")[: config.top]
+        best = choose(recipe, ready, scores, config.select, most=config.top, seed=config.seed)
     variance = variance_components(ready)
     supported = support(ready, recipe.query_penalty)
     details: dict[str, Any] = {"top": _top_by_language(ready, config.top)}

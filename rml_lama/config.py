@@ -125,6 +125,7 @@ class LocalizeConfig:
     background: int = Field(default=16, ge=0)  # unrelated facts of each language, subtracted as a contrast
     max_candidates: int = Field(default=50, ge=0)  # of the ranking that says whether the model knows the answer; 0: all
     top: int = Field(default=50, ge=1)  # neurons that are selected and reported for each fact
+    select: Literal["top", "share-of-max", "fdr"] = "top"  # fdr: 5% false neurons against a shuffled null; at most `top`
     support_share: float = Field(default=0.8, gt=0, le=1)  # of the kept languages, for a neuron to be agnostic
     draws: int = Field(default=200, ge=10)  # of the bootstrap
     transfer: bool = True  # also suppress each language's neurons and measure in all languages

@@ -120,6 +120,7 @@ def test_every_option_that_changes_the_number_is_in_the_signature(small: LoadedM
         {"tolerance": 0.5},
         {"background": 0},
         {"top": 5},
+        {"select": "fdr"},
         {"draws": 11},
         {"max_candidates": 3},
         {"support_share": 0.5},

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rml_lama.errors import ConfigError
+from rml_lama.eval.choose import choose, discoveries
 from rml_lama.eval.evidence import Evidence, background_of, normalised, prepared
 from rml_lama.eval.localization import classify
 from rml_lama.eval.matrice import LanguageLevel, agnostic_score, language_level
@@ -205,6 +206,29 @@ def test_variance_components_are_recovered() -> None:
     table = reliability_table(found, (1, 6), (1, 5))
     assert [row["reliability"] for row in table] == sorted(row["reliability"] for row in table)
     assert found.reliability(1, 1) == pytest.approx(1 / 1.74, rel=0.1)
+
+
+def test_what_is_chosen() -> None:
+    found, roles = simulated(strength=0.3)
+    recipe = PRESETS["matrice"]
+    ready = recipe.prepare(found)
+    scores = recipe.summarise(ready)
+    assert choose(recipe, ready, scores, "top", most=7).tolist() == np.argsort(-scores, kind="stable")[:7].tolist()
+    above = choose(recipe, ready, scores, "share-of-max", most=50, share=0.5)
+    assert (scores[above] >= 0.5 * scores.max()).all()
+    assert set(roles["truth"].tolist()) <= set(choose(recipe, ready, scores, "fdr", most=50).tolist())
+
+
+def test_false_discoveries_are_bounded_and_noise_gives_none() -> None:
+    generator = np.random.default_rng(0)
+    null = generator.normal(size=20000)
+    shares = []
+    for _ in range(50):
+        scores = np.concatenate([generator.normal(size=1900), generator.normal(5, 1, size=100)])
+        kept = np.flatnonzero(discoveries(scores, null, 0.1))
+        shares.append((kept < 1900).mean())
+    assert 0.02 < np.mean(shares) < 0.13
+    assert discoveries(generator.normal(size=500), null, 0.01).sum() <= 1
 
 
 def test_classes() -> None:
