@@ -7,6 +7,7 @@ same mean over shuffled orders, so that rare words cost nothing. Languages writt
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import re
@@ -76,7 +77,7 @@ def _tokens(text: str) -> list[str]:
 def _pairs(tokens: Sequence[str]) -> Iterator[Pair]:
     """Each pair of neighbours and its likenesses, from exact to faint."""
     marked = ["^", *tokens, "$"]
-    for first, second in zip(marked, marked[1:], strict=False):
+    for first, second in itertools.pairwise(marked):
         yield "words", first, second
         yield "end", first[-3:], second
         yield "start", first, second[:3]
