@@ -13,10 +13,10 @@ __all__ = ["CausalLikelihood"]
 
 
 class CausalLikelihood:
-    """Log-likelihoods of texts; those of one call share the work of their common beginnings (tree attention).
+    """Log-likelihoods of texts; those of one group share the work of their common beginnings (tree attention).
 
-    A call is one batch of its own, so that a text's digits do not depend on other calls.
-    Raises `ModelError` for a model that is not causal.
+    Many groups go through the model together, since one pass reads all of its weights: a text's likelihood is the same in any company
+    but for rounding in float32 (about 1e-5 nats). Raises `ModelError` for a model that is not causal.
     """
 
     def __init__(self, loaded: LoadedModel) -> None:
@@ -25,7 +25,7 @@ class CausalLikelihood:
         self.name = f"{loaded.name}@{loaded.revision} {loaded.dtype}"
         self._scorer = CausalScorer(loaded)
 
-    def log_likelihoods(self, texts: Sequence[str]) -> list[float]:
-        """Log-probability of each text after the model's start token, in nats, in order."""
-        (scored,) = self._scorer.score([Ask("", "", tuple(texts))])
-        return [float(score) for score in scored.log_probabilities]
+    def log_likelihoods(self, groups: Sequence[Sequence[str]]) -> list[list[float]]:
+        """Log-probability of each text of each group after the model's start token, in nats, in order."""
+        scored = self._scorer.score([Ask("", "", tuple(texts)) for texts in groups])
+        return [[float(score) for score in each.log_probabilities] for each in scored]

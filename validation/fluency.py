@@ -21,6 +21,7 @@ from rml_lama.validation.references import References
 __all__ = ["NEUTRAL", "Fluency", "Likelihoods", "Scorer"]
 
 NEUTRAL = (("X", "Y"),)
+DIGITS = 2
 
 
 class Scorer(Protocol):
@@ -28,23 +29,23 @@ class Scorer(Protocol):
 
     name: str
 
-    def log_likelihoods(self, texts: Sequence[str]) -> list[float]:
-        """Log-probability of each text from its start, in nats. The same call gives the same digits."""
+    def log_likelihoods(self, groups: Sequence[Sequence[str]]) -> list[list[float]]:
+        """Log-probability of each text of each group from its start, in nats; the same in any company but for rounding."""
         ...
 
 
 class Likelihoods:
-    """Log-likelihoods of filled phrasings, asked for one phrasing at a time with all its fills, and kept in a memo."""
+    """Log-likelihoods of filled phrasings, kept in a memo; rounded to 0.01 nats, far above what company changes in float32."""
 
     def __init__(self, scorer: Scorer, memo: Memo) -> None:
         self._scorer = scorer
         self._memo = memo
 
     def of(self, phrasings: Sequence[tuple[str, ...]]) -> list[list[float]]:
-        """For each tuple of texts (the fills of one phrasing), their log-likelihoods rounded to three digits."""
+        """For each tuple of texts (the fills of one phrasing), their log-likelihoods."""
 
         def compute(chunk: list[Any]) -> list[list[float]]:
-            return [[round(value, 3) for value in self._scorer.log_likelihoods(texts)] for texts in chunk]
+            return [[round(value, DIGITS) for value in values] for values in self._scorer.log_likelihoods(chunk)]
 
         return self._memo.answers(f"log-likelihood {self._scorer.name}", [list(texts) for texts in phrasings], compute)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rml_lama.languages import LANGUAGES
 from rml_lama.records import Template, Verdict
 from rml_lama.validation.base import Context, not_judged
 from rml_lama.validation.detectors import Detector, margin
@@ -18,6 +19,7 @@ from rml_lama.validation.forms import bare
 __all__ = ["ExpectedLanguage"]
 
 MIN_LETTERS = 9
+MIN_SIGNS = 5  # in scripts without spaces, whose signs say more
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class ExpectedLanguage:
     def check(self, template: Template, context: Context) -> Verdict:
         text = bare(template.text)
         threshold = self.thresholds.get(template.language, self.thresholds["default"])
-        if sum(map(str.isalpha, text)) < MIN_LETTERS:
+        spaced = template.language not in LANGUAGES or LANGUAGES[template.language].joiner
+        if sum(map(str.isalpha, text)) < (MIN_LETTERS if spaced else MIN_SIGNS):
             return not_judged(self.name, threshold, "too short to tell a language")
         margins = {name: margin(detector, text, template.language) for name, detector in self.detectors.items()}
         known = {name: value / self.scales[name] for name, value in margins.items() if value is not None}

@@ -23,6 +23,7 @@ from rml_lama.validation.language import ExpectedLanguage
 from rml_lama.validation.leakage import Leakage
 from rml_lama.validation.memo import Memo
 from rml_lama.validation.negation import Negation
+from rml_lama.validation.order import Order
 from rml_lama.validation.paraphrase import Diversity, Paraphrase
 from rml_lama.validation.prototypes import load_prototypes
 from rml_lama.validation.references import References
@@ -73,6 +74,7 @@ REGISTRY: dict[str, Factory] = {
     "wording": lambda resources, *, threshold: Wording(resources.references, threshold),
     "reference": lambda resources, *, threshold: Reference(resources.references, threshold),
     "slots": lambda resources, *, threshold: Slots(resources.references, threshold),
+    "order": lambda resources, *, threshold: Order(resources.references, threshold),
     "diversity": lambda resources, *, threshold: Diversity(threshold),
     "agreement": lambda resources, *, threshold: Agreement(resources.translations, threshold),
     "back-translation": lambda resources, *, threshold: BackTranslation(threshold),

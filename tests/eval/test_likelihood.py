@@ -33,10 +33,10 @@ def plain(loaded: LoadedModel, text: str) -> float:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
 def test_texts_score_as_in_a_plain_pass(tiny: LoadedModel) -> None:
     scorer = CausalLikelihood(tiny)
-    together = scorer.log_likelihoods(TEXTS)
+    (together,) = scorer.log_likelihoods([TEXTS])
     assert together == pytest.approx([plain(tiny, text) for text in TEXTS], abs=1e-3)
-    assert scorer.log_likelihoods(TEXTS) == together
-    assert scorer.log_likelihoods(TEXTS[::-1]) == pytest.approx(together[::-1], abs=1e-3)
+    apart = scorer.log_likelihoods([[text] for text in TEXTS[::-1]])
+    assert [value for values in apart for value in values] == pytest.approx(together[::-1], abs=1e-3)
     assert scorer.name == "tiny@local float32"
 
 

@@ -17,6 +17,7 @@ from rml_lama.validation.forms import bare
 from rml_lama.validation.language import ExpectedLanguage
 from rml_lama.validation.leakage import Leakage, answer_labels, query_leaks
 from rml_lama.validation.negation import Negation, negators
+from rml_lama.validation.order import Order
 from rml_lama.validation.references import References
 from rml_lama.validation.script import ALPHABETS, Script, foreign_letters
 from rml_lama.validation.slots import Slots, swapped
@@ -219,3 +220,14 @@ def test_lingua_and_py3langid_name_all_of_our_languages() -> None:
 def test_an_unknown_language_is_no_fault_of_form() -> None:
     assert list(faults(template("la kapitalo de [X] estas [Y]", "xx"))) == []
     assert list(faults(template("la kapitalo de [X] estas", "xx"))) == ["[Y] occurs 0 times, not once"]
+
+
+def test_shuffled_words_do_no_better_than_chance(references: References) -> None:
+    check = Order(references, 0.0)
+    right = check.check(template("The capital city of [X] is [Y]."), NOTHING)
+    wrong = check.check(template("Of is [Y] city [X] the capital."), NOTHING)
+    assert right.score > wrong.score
+    assert right == check.check(template("The capital city of [X] is [Y]."), NOTHING)
+    assert not Order(references, right.score + 0.01).check(template("The capital city of [X] is [Y]."), NOTHING).passed
+    for odd in (template("[X]の首都は[Y]です。", "ja"), template("[X] [Y] xx yy.", "fr"), template("[X] [Y].")):
+        assert math.isnan(check.check(odd, NOTHING).score)
