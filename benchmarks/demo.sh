@@ -14,4 +14,5 @@ print(f"load_dataset: {len(queries):,} queries in Japanese, for example {queries
 PY
 "$bin/rml-lama" evaluate demo --data "$out/open" --out "$out/run" --config configs/demo.toml
 "$bin/rml-lama" plot "$out/run" -o "$out/languages.png"
-echo "result: $out/run  picture: $out/languages.png"
+"$bin/rml-lama" report "$out/run" -o "$out/report.html" --data "$out/open"
+echo "result: $out/run  picture: $out/languages.png  page: $out/report.html"
