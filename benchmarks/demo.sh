@@ -15,7 +15,7 @@ print(f"load_dataset: {len(queries):,} queries in Japanese, for example {queries
 PY
 "$bin/rml-lama" evaluate demo --data "$out/open" --out "$out/run" --config configs/demo.toml
 "$bin/rml-lama" plot "$out/run" -o "$out/languages.png"
+"$bin/rml-lama" report "$out/run" -o "$out/report.html" --data "$out/open"
 "$bin/rml-lama" localize demo --data "$out/open" --out "$out/neurons" --config configs/demo-neurons.toml
 "$bin/rml-lama" report "$out/neurons" -o "$out/neurons.html"
-echo "neurons: $out/neurons  page: $out/neurons.html"
-echo "result: $out/run  picture: $out/languages.png"
+echo "result: $out/run  picture: $out/languages.png  pages: $out/report.html $out/neurons.html"

@@ -23,7 +23,7 @@ import rml_lama
 from rml_lama.builders.bank import BANK
 from rml_lama.builders.build import build
 from rml_lama.config import BuildConfig
-from rml_lama.eval.bootstrap import Estimate, MacroBootstrap
+from rml_lama.eval.bootstrap import Estimate, FactBootstrap, nan_mean
 from rml_lama.eval.candidates import draw_key
 from rml_lama.eval.metrics import precision_at
 from rml_lama.eval.models import load_model
@@ -58,7 +58,7 @@ def scores(run: rml_lama.Result) -> dict[Key, dict[str, tuple[float, float]]]:
     hits = precision_at(1, np.array([row["greater"] for row in rows]), np.array([row["ties"] for row in rows]))
     for row, hit in zip(rows, hits, strict=True):
         key = (row["language"], row["relation"], row["fact_id"])
-        found[key][row["template_id"]] = (float(hit), row["gold_log_probability"])
+        found[key][row["template_id"]] = (float(hit), row["gold_score"])
     return found
 
 
@@ -80,17 +80,22 @@ def best_fixed(ours: dict[Key, dict[str, tuple[float, float]]]) -> dict[Key, tup
 def table(mean: dict[Key, tuple[float, float]], best: dict[Key, tuple[float, float]], theirs: dict[Key, tuple[float, float]]) -> str:
     """A line a language: both sides, and the paired difference with its interval."""
     keys = sorted(theirs)
-    bootstrap = MacroBootstrap([k[2] for k in keys], [k[1] for k in keys], [k[0] for k in keys], resamples=2000, seed=0)
+    facts, fact = np.unique([f"{relation} {name}" for _, relation, name in keys], return_inverse=True)
+    codes = [code for code in LANGUAGES if code in {key[0] for key in keys}]
+    language = np.array([codes.index(key[0]) for key in keys])
+    bootstrap = FactBootstrap([name.partition(" ")[0] for name in facts], resamples=2000, seed=0)
     lines = ["| language | mLAMA P@1 | ours, mean | ours, best fixed | mean - mLAMA | log p: mLAMA | ours, mean | difference |"]
     lines.append("|---|---:|---:|---:|---:|---:|---:|---:|")
     columns = []
     for place in (0, 1):
         a, b, c = (np.array([side[key][place] for key in keys]) for side in (theirs, mean, best))
         columns += [a, b, c, b - a]
-    by_language = [bootstrap.by_language(column) for column in columns]
-    overall = [bootstrap.overall(column) for column in columns]
-    for code in [code for code in LANGUAGES if code in by_language[0]]:
-        lines.append(_line(f"{LANGUAGES[code].name} ({code})", [column[code] for column in by_language]))
+    draws = [bootstrap.macro(column, fact, language, len(codes)) for column in columns]
+    bounded = [number < 3 for number in range(len(columns))]
+    for place, code in enumerate(codes):
+        here = [bootstrap.estimate(draw[:, place], fact[language == place], bounded=one) for draw, one in zip(draws, bounded, strict=True)]
+        lines.append(_line(f"{LANGUAGES[code].name} ({code})", here))
+    overall = [bootstrap.estimate(nan_mean(draw), fact, bounded=one) for draw, one in zip(draws, bounded, strict=True)]
     return "\n".join([*lines, _line("**mean of languages**", overall)])
 
 

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from rml_lama.eval.base import Scorer
     from rml_lama.eval.models import LoadedModel
 
-__all__ = ["evaluate", "plan", "scorer_for"]
+__all__ = ["estimate", "evaluate", "plan", "scorer_for"]
 
+_TRIED = 8  # shards, and queries of each, that an estimate scores
 Progress = Callable[[int, int, str], None]
 
 
@@ -93,12 +94,32 @@ def evaluate(
 def plan(data: Path, config: EvaluateConfig) -> str:
     """What a run would do, without a model: queries, and candidates to score."""
     shards = select(data, read_manifest(data), config)
-    candidates = read_candidates(data, limit=config.max_candidates, seed=config.seed)
-    queries = [query for shard in shards for query in shard.queries]
-    scored = sum(len(candidates.of(q.relation, q.language, q.fact_id, q.answer, q.answers).labels) for q in queries)
+    counted = _candidate_counts(data, config, shards)
     languages = len({shard.language for shard in shards})
     relations = len({shard.relation for shard in shards})
-    return f"{len(queries):,} queries in {languages} languages and {relations} relations; {scored:,} candidates to score"
+    queries = sum(len(shard.queries) for shard in shards)
+    return f"{queries:,} queries in {languages} languages and {relations} relations; {sum(counted):,} candidates to score"
+
+
+def estimate(model: str | LoadedModel, data: Path, config: EvaluateConfig, *, load: dict[str, Any] | None = None) -> str:
+    """How long a run would take here: a few queries of shards all over the run are scored and timed."""
+    shards = select(data, read_manifest(data), config)
+    counted = _candidate_counts(data, config, shards)
+    candidates = read_candidates(data, limit=config.max_candidates, seed=config.seed)
+    scorer = scorer_for(_load(model, config, load or {}), config)
+    one = ShardScorer(scorer, candidates, config, read_templates(data) if config.prior != "none" else {})
+    tried = [Shard(shard.language, shard.relation, shard.queries[:_TRIED]) for shard in shards[:: max(1, len(shards) // _TRIED)][:_TRIED]]
+    one.score(Shard(tried[0].language, tried[0].relation, tried[0].queries[:1]))
+    started = time.perf_counter()
+    scored = sum(sum(one.score(shard)["candidates"].to_pylist()) for shard in tried)
+    seconds = (time.perf_counter() - started) / scored * sum(counted)
+    return f"about {seconds / 60:,.0f} minutes on this machine ({scored:,} candidates were scored to find out)"
+
+
+def _candidate_counts(data: Path, config: EvaluateConfig, shards: Sequence[Shard]) -> list[int]:
+    candidates = read_candidates(data, limit=config.max_candidates, seed=config.seed)
+    queries = [query for shard in shards for query in shard.queries]
+    return [len(candidates.of(q.relation, q.language, q.fact_id, q.answer, q.answers).labels) for q in queries]
 
 
 def scorer_for(loaded: LoadedModel, config: EvaluateConfig) -> Scorer:

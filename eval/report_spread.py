@@ -32,6 +32,7 @@ _ABSTENTION = {
 
 
 def agreement_section(result: Result) -> Section:
+    """How alike languages rank and know facts, as heat maps of several measures."""
     agreement = result.agreement
     assert agreement is not None
     titles = [LANGUAGES[code].name for code in agreement.languages]
@@ -52,6 +53,7 @@ def agreement_section(result: Result) -> Section:
 
 
 def phrasing_section(result: Result) -> Section:
+    """What the phrasing changes in each language."""
     codes = sorted(result.languages, key=lambda code: -result.languages[code]["P@1"].value)
     shown = [(language_name(code), result.phrasing.languages[code], result.languages[code]) for code in codes]
     shown.append(("Mean of languages", result.phrasing.overall, result.overall))
@@ -92,6 +94,7 @@ def _phrasing_cells(name: str, scores: Scores, means: Scores, end: float, most: 
 
 
 def trust_section(result: Result) -> Section:
+    """Calibration and abstention."""
     trust = result.trust
     curves = {f"{text} ({trust.overall[name].value:.3f})": trust.curves[name] for name, text in _ABSTENTION.items()}
     risk = charts.curve_chart(curves, label="Share of wrong answers against share of queries answered", x="queries answered", y="wrong")

@@ -39,7 +39,9 @@ def evaluate(
     revision: Annotated[str | None, typer.Option(help="Revision of a Hub model.")] = None,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run code that the model brings along.")] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of every draw.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many queries and candidates, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count queries and candidates, time a few if the model is on this machine, and stop.")
+    ] = False,
     config: ConfigFile = None,
 ) -> None:
     """Rank every candidate answer of every query and say how often the right one comes first, with intervals.
@@ -47,8 +49,9 @@ def evaluate(
     Example: `rml-lama evaluate demo --data out --out runs/gemma --languages en,ja --limit-facts 20`
     """
     from rml_lama.config import EvaluateConfig, load_config
+    from rml_lama.eval.evaluate import estimate, plan
     from rml_lama.eval.evaluate import evaluate as evaluate_
-    from rml_lama.eval.evaluate import plan
+    from rml_lama.eval.models import DEMO
     from rml_lama.languages import parse_languages
 
     options = load_config(
@@ -67,17 +70,20 @@ def evaluate(
         dtype=dtype,
         seed=seed,
     )
+    load: dict[str, object] = {"device": device, "device_map": device_map, "quantization": quantization, "revision": revision}
+    load["trust_remote_code"] = trust_remote_code
     if dry_run:
         typer.echo(plan(data, options))
+        if model == DEMO or Path(model).exists():  # nothing is downloaded for an estimate
+            typer.echo(estimate(model, data, options, load=load))
         return
-    load = {"device": device, "device_map": device_map, "quantization": quantization, "revision": revision}
     with progress_bar() as bar:
         task = bar.add_task("loading the model", total=None)
 
         def step(done: int, total: int, what: str) -> None:
             bar.update(task, completed=done, total=total, description=what)
 
-        result = evaluate_(model, data, options, out=out, load={**load, "trust_remote_code": trust_remote_code}, progress=step)
+        result = evaluate_(model, data, options, out=out, load=load, progress=step)
     typer.echo(result.table())
     typer.echo(str(result.signature))
 

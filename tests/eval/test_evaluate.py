@@ -17,7 +17,7 @@ from rml_lama.errors import ConfigError, DataError, OutputError
 from rml_lama.eval.base import Ask
 from rml_lama.eval.candidates import read_candidates
 from rml_lama.eval.causal_lm import CausalScorer
-from rml_lama.eval.evaluate import evaluate, plan, scorer_for
+from rml_lama.eval.evaluate import estimate, evaluate, plan, scorer_for
 from rml_lama.eval.models import LoadedModel
 from rml_lama.eval.results import Result
 from tests.eval.tiny_models import loaded, make_tokenizer, masked_models, mt5, seeded
@@ -207,3 +207,11 @@ def test_a_build_that_lost_a_file(tiny: LoadedModel, open_build: Path, tmp_path:
 
 def test_the_plan_needs_no_model(open_build: Path, options: dict[str, Any]) -> None:
     assert plan(open_build, EvaluateConfig(**options)) == "32 queries in 2 languages and 2 relations; 192 candidates to score"
+
+
+def test_an_estimate_scores_a_few_queries(tiny: LoadedModel, open_build: Path, options: dict[str, Any]) -> None:
+    wanted = EvaluateConfig(**{**options, "limit_facts": 0})
+    assert "about 0 minutes on this machine" in estimate(tiny, open_build, EvaluateConfig(**options))
+    text = estimate(tiny, open_build, wanted)
+    scored = int(text.partition("(")[2].split()[0].replace(",", ""))
+    assert 0 < scored <= 8 * 8 * 6

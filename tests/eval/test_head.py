@@ -45,6 +45,14 @@ def quantized() -> Any:
     return model
 
 
+def t5_tied() -> Any:
+    """The first T5: one matrix for both ends, and a factor before the head."""
+    import transformers as t
+
+    shape = {"d_model": 32, "d_ff": 64, "num_layers": 2, "num_heads": 4, "d_kv": 8}
+    return t.T5ForConditionalGeneration(t.T5Config(vocab_size=400, **shape, decoder_start_token_id=0))
+
+
 def forward_of(model: Any) -> Callable[[], torch.Tensor]:
     def forward() -> torch.Tensor:
         extra = {"decoder_input_ids": IDS} if model.config.is_encoder_decoder else {}
@@ -62,6 +70,7 @@ MAKERS = {
     "projected before": (causal_models()["opt"], True),
     "masked, bias": (masked_models()["xlm-r"], True),
     "encoder-decoder": (mt5, True),
+    "encoder-decoder, tied": (t5_tied, True),
     "unheard of": (cubed, False),
     "no plain matrix": (quantized, False),
 }

@@ -9,7 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import rml_lama
-from rml_lama.eval.causal_lm import Ask, CausalScorer
+from rml_lama.eval.base import Ask
+from rml_lama.eval.candidates import read_candidates
+from rml_lama.eval.causal_lm import CausalScorer
 from rml_lama.eval.models import LoadedModel, load_model
 
 pytestmark = [
@@ -28,42 +30,53 @@ def test_gemma_names_capitals(gemma: LoadedModel, open_build: Path) -> None:
     assert result.languages["en"]["P@1"].value > 0.5
     chance = 1 / result.predictions["candidates"][0].as_py()
     assert result.languages["ja"]["P@1"].low > chance
+    assert result.agreement is not None
+    assert result.agreement.overall["RankC"].low > 0.1
     row = result.predictions.to_pylist()[0]
     assert row["candidates"] > 100
     assert (result.signature.get("model") or "").startswith("gemma-3-270m-q4_k_m@")
 
 
-def test_tree_attention_equals_plain_rows_on_gemma(gemma: LoadedModel) -> None:
-    fast, plain = CausalScorer(gemma), CausalScorer(gemma, tree=False)
+@pytest.mark.parametrize("scope", ["answer", "answer+suffix", "sentence"])
+def test_tree_attention_equals_plain_rows_on_gemma(gemma: LoadedModel, scope: str) -> None:
+    fast, plain = CausalScorer(gemma, scope=scope), CausalScorer(gemma, scope=scope, tree=False)  # type: ignore[arg-type]
     assert fast.tree
+    assert fast._head.exact
     asks = [
         Ask("The capital of France is the city of ", ".", ("Paris", "Buenos Aires", "Bandar Seri Begawan", "Port of Spain")),
         Ask("日本の首都は", "です。", ("東京", "ウランバートル", "パリ")),
     ]
-    for (ours, _), (theirs, _) in zip(fast.score(asks), plain.score(asks), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    for ours, theirs in zip(fast.score(asks), plain.score(asks), strict=True):
+        np.testing.assert_allclose(ours.log_probabilities, theirs.log_probabilities, atol=1e-3)
 
 
-def test_full_rankings_equal_lm_pub_quiz(gemma: LoadedModel, open_build: Path) -> None:
-    """30 subjects x 30 candidates of P36; reduction sum, right padding; their score is the whole sentence's.
+@pytest.mark.parametrize("relation", ["P36", "P17", "P30", "P37", "P47"])
+@pytest.mark.parametrize("language", ["en", "de", "ja"])
+def test_full_rankings_equal_lm_pub_quiz(gemma: LoadedModel, open_build: Path, relation: str, language: str) -> None:
+    """Two subjects, 20 candidates; reduction sum, right padding; their score is the whole sentence's.
 
     A query's prompt has the same probability for all of its candidates, so the differences between candidates agree,
-    and with them the ranking. Two candidates closer than 1e-3 nats may trade places.
+    and with them the ranking. Two candidates closer than 1e-3 nats may trade places. Capitals are of several tokens.
     """
     from lm_pub_quiz import Evaluator
 
     gemma.tokenizer.padding_side = "right"
     theirs = Evaluator.from_model(gemma.model, model_type="CLM", tokenizer=gemma.tokenizer)
-    table = pq.read_table(open_build / "data" / "en.parquet").to_pylist()
-    template_id = next(row["template_id"] for row in table if row["relation"] == "P36" and row["causal"])
-    rows = [row for row in table if row["template_id"] == template_id][:30]
-    candidates = tuple(row["answer"] for row in rows)
-    assert len(set(candidates)) == 30
-    scorer = CausalScorer(gemma, with_suffix=True)
-    for row, (ours, _) in zip(rows, scorer.score([Ask(row["prompt"], row["suffix"], candidates) for row in rows]), strict=True):
-        expected = np.array(
-            theirs.score_answers(template=row["cloze"], answers=list(candidates), reduction="sum", subject=row["subject"], batch_size=10)
+    rows = pq.read_table(open_build / "data" / f"{language}.parquet").to_pylist()
+    template_id = next(row["template_id"] for row in rows if row["relation"] == relation and row["causal"] and row["suffix"])
+    chosen = [row for row in rows if row["template_id"] == template_id][:2]
+    candidates = read_candidates(open_build, limit=20, seed=0)
+    asks = [
+        Ask(row["prompt"], row["suffix"], candidates.of(relation, language, row["fact_id"], row["answer"], row["answers"]).labels)
+        for row in chosen
+    ]
+    scored = CausalScorer(gemma, scope="answer+suffix").score(asks)
+    if relation == "P36":
+        assert max(one.lengths.max() for one in scored) > 3, "answers of several tokens, and the suffix"
+    for row, ask, one in zip(chosen, asks, scored, strict=True):
+        found = theirs.score_answers(
+            template=row["cloze"], answers=list(ask.candidates), reduction="sum", subject=row["subject"], batch_size=10
         )
+        ours, expected = one.log_probabilities, np.array(found)
         np.testing.assert_allclose(ours - ours[0], expected - expected[0], atol=2e-3)
-        order = np.argsort(-expected)
-        assert (np.diff(ours[order]) < 1e-3).all(), row["cloze"]
+        assert (np.diff(ours[np.argsort(-expected)]) < 1e-3).all(), row["cloze"]

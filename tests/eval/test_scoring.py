@@ -46,6 +46,7 @@ def test_causal_families(bytes_tokenizer: Any, family: str, scope: Any) -> None:
     model = seeded(causal_models()[family])
     scorer = CausalScorer(loaded(model, bytes_tokenizer), scope=scope)
     assert scorer.tree, "every family here takes tree attention"
+    assert scorer._head.exact, "and has a head whose scores are found"
     assert_equal(scorer, [*ASKS, LONG], lambda ask: slow.causal(model, bytes_tokenizer, ask, scope))
 
 
@@ -110,6 +111,32 @@ def test_a_batch_equals_singles_and_order_changes_nothing(bytes_tokenizer: Any, 
         (turned,) = scorer.score([Ask(ask.prompt, ask.suffix, ask.candidates[::-1])])
         np.testing.assert_allclose(turned.log_probabilities[::-1], together.log_probabilities, atol=1e-4)
     assert scorer.score([]) == []
+
+
+def test_a_model_that_does_not_follow_the_mask_is_read_in_plain_rows(bytes_tokenizer: Any) -> None:
+    """What a tree needs is tried, not believed: here the mask of the tree is dropped on the way."""
+    model = seeded(causal_models()["llama"])
+    forward = model.forward
+
+    def deaf(*arguments: Any, attention_mask: Any = None, **inputs: Any) -> Any:
+        mask = attention_mask if attention_mask is not None and attention_mask.dim() == 2 else None
+        return forward(*arguments, attention_mask=mask, **inputs)
+
+    model.forward = deaf
+    scorer = CausalScorer(loaded(model, bytes_tokenizer))
+    assert not scorer.tree
+    assert_equal(scorer, ASKS, lambda ask: slow.causal(model, bytes_tokenizer, ask, "answer"))
+
+
+def test_the_work_is_counted(bytes_tokenizer: Any) -> None:
+    scorer = CausalScorer(loaded(seeded(causal_models()["llama"]), bytes_tokenizer))
+    ask = Ask("Rome is the capital of ", ".", ("Rome", "Rome of Italy", "Paris"))
+    prompt = 1 + len(bytes_tokenizer("Rome is the capital of", add_special_tokens=False)["input_ids"])
+    names = [len(bytes_tokenizer(" " + name, add_special_tokens=False)["input_ids"]) for name in ask.candidates]
+    inner = names[1] - 1  # of "Rome of Italy"; "Rome" begins it, "Paris" is one token
+    assert names[0] == names[2] == 1
+    work = scorer.work([ask])
+    assert (work.read, work.predicted, work.unshared) == (prompt + inner, 1 + inner, 3 * prompt + sum(names))
 
 
 def test_many_candidates_are_cut_into_rows(bytes_tokenizer: Any) -> None:
