@@ -4,7 +4,7 @@ Facts are the clusters: a fact is drawn with all of its phrasings, in all langua
 facts of a relation n - 1 are drawn (Rao & Wu 1988), so that the variance is unbiased for few facts. A mean m in [0, 1]
 with bootstrap variance V is worth `m (1 - m) / V` independent answers; its interval is Wilson's for so many, with t on
 (facts - relations) degrees of freedom (Korn & Graubard 1998). Where V is 0, every fact counts as one answer. Other
-numbers get `m +- t sqrt(V)`. Coverage is measured in benchmarks/coverage.py; docs/decisions/0010 says why not percentiles.
+numbers get `m +- t sqrt(V)`. Coverage is measured in benchmarks/coverage.py; docs/decisions/0008 says why not percentiles.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ def choose(
         return order[scores[order] >= share * scores[order[0]]] if scores[order[0]] > 0 else order[:0]
     generator = np.random.default_rng(seed)
     null = np.concatenate([recipe.summarise(replace(ready, values=generator.permuted(ready.values, axis=1))) for _ in range(_DRAWS)])
-    kept = discoveries(scores, null, rate)
-    return order[kept[order]]
+    kept: np.ndarray = order[discoveries(scores, null, rate)[order]]
+    return kept
 
 
 def discoveries(scores: np.ndarray, null: np.ndarray, rate: float) -> np.ndarray:
