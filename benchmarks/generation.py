@@ -30,7 +30,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rml_lama.builders.bank import read_bank, write_bank
-from rml_lama.builders.build import build, default_filters
+from rml_lama.builders.build import build
+from rml_lama.builders.command import preset_filters
 from rml_lama.builders.generate import open_generation
 from rml_lama.config import BuildConfig, EndpointConfig, GenerateConfig, load_config
 from rml_lama.eval.demo_model import demo_model
@@ -84,7 +85,7 @@ def generate(folder: Path, out: Path, url: str) -> tuple[float, Counter[str], di
     """Generate and build; seconds of the generation, the dispatcher's counts, outcomes, rows."""
     bank, config = prepare(folder, url)
     what, how = load_config(GenerateConfig, config, table="generate"), load_config(EndpointConfig, config, table="endpoint")
-    with open_generation(what, how, folder / "ledger.jsonl", default_filters()) as generation:
+    with open_generation(what, how, folder / "ledger.jsonl", preset_filters(what.preset)) as generation:
         start = time.perf_counter()
         generation.templates(read_bank(LANGUAGES, bank), tuple(by_id for _, by_id in by_relation(read_bank(("en",), bank))))
         seconds, counts = time.perf_counter() - start, Counter(generation.dispatcher.counts)
@@ -185,7 +186,7 @@ def real(folder: Path, relations: tuple[str, ...]) -> None:
         how = load_config(EndpointConfig, config, table="endpoint", base_url=url)
         for name, replay in (("out", False), ("replayed", True)):
             start = time.perf_counter()
-            with open_generation(what, how, folder / "ledger.jsonl", default_filters(), replay=replay) as generation:
+            with open_generation(what, how, folder / "ledger.jsonl", preset_filters(what.preset), replay=replay) as generation:
                 summaries.append(build(folder / name, options, bank=folder / "bank", generation=generation))
                 counts = generation.dispatcher.counts
             print(f"{name}: {counts['calls']} calls, {counts['repairs']} repairs, {time.perf_counter() - start:.0f} s")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rml_lama.builders.bank import read_bank
-from rml_lama.builders.build import default_filters, make_source
+from rml_lama.builders.build import make_source
 from rml_lama.config import BuildConfig, EndpointConfig, GenerateConfig, load_config
 from rml_lama.errors import ConfigError
 from rml_lama.languages import parse_languages
@@ -17,8 +17,9 @@ from rml_lama.records import RELATIONS
 
 if TYPE_CHECKING:
     from rml_lama.builders.generate import Generation
+    from rml_lama.validation.base import Filter
 
-__all__ = ["fetch", "generating", "generation_plan"]
+__all__ = ["fetch", "generating", "generation_plan", "preset_filters"]
 
 NOTHING: Container[str] = frozenset()
 
@@ -49,8 +50,18 @@ def generating(
 
     what = load_config(GenerateConfig, config, table="generate")
     how = load_config(EndpointConfig, config, table="endpoint", max_cost=max_cost)
-    with open_generation(what, how, ledger, default_filters(), replay=replay, batch=batch, progress=progress) as generation:
+    filters = preset_filters(what.preset)
+    with open_generation(what, how, ledger, filters, replay=replay, batch=batch, progress=progress) as generation:
         yield generation
+
+
+def preset_filters(preset: str) -> list[Filter]:
+    """The filters of a preset, with the package's phrasings and labels to compare with."""
+    from rml_lama.validation.labels import default_answers
+    from rml_lama.validation.presets import Resources, make_filters
+    from rml_lama.validation.references import References
+
+    return make_filters(preset, Resources(References(read_bank()), default_answers()))
 
 
 def generation_plan(

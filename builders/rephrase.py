@@ -18,7 +18,7 @@ from rml_lama.config import GenerateConfig
 from rml_lama.languages import LANGUAGES
 from rml_lama.records import OBJECT, RELATIONS, SUBJECT, Reject, Template
 from rml_lama.validation.base import Filter
-from rml_lama.validation.runner import validate
+from rml_lama.validation.runner import faults_of
 from rml_lama.validation.structure import MAX_CAUSAL_SUFFIX
 
 __all__ = ["Generated", "Phrasing", "Phrasings", "Rephraser", "accept", "rejected"]
@@ -121,8 +121,7 @@ def accept(made: Generated, candidate: Template, seeds: Sequence[Template], filt
     if any(template.text == candidate.text for template in there):
         made.rejects.append(_reject(candidate, "repeated", "it is there already, word for word"))
         return
-    _, rejects = validate([*there, candidate], filters)
-    faults = [reject for reject in rejects if reject.item == candidate.text]
+    faults = faults_of(candidate, there, filters)
     made.rejects += faults
     if not faults:
         made.templates.append(candidate)

@@ -55,6 +55,7 @@ class GenerateConfig:
     translations: int = Field(default=6, ge=1, le=50)  # accepted ones wanted, for each relation and target
     translator: str = "llm"  # or a sequence-to-sequence model: a Hub id or a folder
     back_translate: bool = True
+    preset: str = "light"  # filters that a new phrasing must pass: a preset of `rml-lama validate`, or a TOML file
     rewrite: tuple[str, ...] = ()  # languages whose filled queries are mended fact by fact
     rewrite_facts: int = Field(default=0, ge=0)  # facts of a relation and language, in the build's order; 0: all
     temperature: float = Field(default=0.7, ge=0, le=2)

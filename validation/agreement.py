@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import csv
 import gzip
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rml_lama.builders.placeholders import repair
 from rml_lama.errors import DataError
-from rml_lama.records import OBJECT, SUBJECT, Template, Verdict
+from rml_lama.records import Template, Verdict
 from rml_lama.validation.base import Context, not_judged
 from rml_lama.validation.chrf import chrf
 from rml_lama.validation.forms import plain
 
-__all__ = ["Agreement", "Translations", "mended_slots", "read_translations"]
+__all__ = ["Agreement", "Translations", "read_translations"]
 
 COLUMNS = ("lang", "relation", "pararel_idx", "system", "output")
 ALIASES = {"zh-hans": "zh"}
-_X = re.compile(r"[\[【［(（]\s*[xXХх]\s*[\]】］)）]")
-_Y = re.compile(r"[\[【［(（]\s*[yYУу]\s*[\]】］)）]")
 
 Translations = Mapping[tuple[str, str], Mapping[str, Mapping[str, str]]]  # (language, relation) -> source -> system -> plain text
 
@@ -56,25 +54,16 @@ def _mean(text: str, outputs: Mapping[str, str]) -> float:
 def read_translations(file: Path) -> Translations:
     """Outputs of systems from a table (TSV, may be gzipped) with the columns lang, relation, pararel_idx, system, output.
 
-    Outputs that have lost a slot are left out. Raises `DataError` for a file that cannot be read or lacks a column.
+    Slots are mended where they can be; outputs that have lost one are left out.
+    Raises `DataError` for a file that cannot be read or lacks a column.
     """
     found: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
     for row in _rows(file):
-        text = mended_slots(row["output"])
+        language = ALIASES.get(row["lang"], row["lang"])
+        text = repair(row["output"], language=language).text
         if text is not None:
-            key = (ALIASES.get(row["lang"], row["lang"]), row["relation"])
-            found.setdefault(key, {}).setdefault(row["pararel_idx"], {})[row["system"]] = plain(text)
+            found.setdefault((language, row["relation"]), {}).setdefault(row["pararel_idx"], {})[row["system"]] = plain(text)
     return found
-
-
-def mended_slots(output: str) -> str | None:
-    """The output with its slots in standard form, or None when one is lost or doubled.
-
-    >>> mended_slots("【x】の首都は[ Y ]です。")
-    '[X]の首都は[Y]です。'
-    """
-    text = _Y.sub(OBJECT, _X.sub(SUBJECT, output))
-    return text if text.count(SUBJECT) == 1 and text.count(OBJECT) == 1 else None
 
 
 def _rows(file: Path) -> Iterable[Mapping[str, str]]:

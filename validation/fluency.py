@@ -1,8 +1,7 @@
 """Is a phrasing as likely a sentence as the other phrasings of its relation, filled with the same names?
 
 The log-likelihood of the filled phrasing under a causal language model, in nats a character, minus the median of the reference
-phrasings of the same set filled alike: what the language, the relation and the names cost falls out. `elicitation` asks whether
-the phrasing makes the model expect the right facts: the log-likelihood of true facts minus that of the same names shuffled.
+phrasings of the same set filled alike: what the language, the relation and the names cost falls out.
 """
 
 from __future__ import annotations

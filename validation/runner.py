@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rml_lama.records import Reject, Template, Verdict, by_relation
 from rml_lama.validation.base import Context, Filter, Prepared
 
-__all__ = ["Judged", "judge_all", "rejects_of", "validate"]
+__all__ = ["Judged", "faults_of", "judge_all", "rejects_of", "validate"]
 
 STAGE = "validate"
 
@@ -27,6 +27,13 @@ class Judged:
     @property
     def failed(self) -> list[Verdict]:
         return [verdict for verdict in self.verdicts if not verdict.passed]
+
+
+def faults_of(template: Template, siblings: Sequence[Template], filters: Sequence[Filter]) -> list[Reject]:
+    """One reject for each filter that the template fails beside its siblings, which are not judged."""
+    context = Context(by_relation([*siblings, template]))
+    verdicts = tuple(check.check(template, context) for check in filters)
+    return rejects_of([Judged(template, verdicts)])
 
 
 def judge_all(templates: Sequence[Template], filters: Sequence[Filter]) -> list[Judged]:

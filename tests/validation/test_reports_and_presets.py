@@ -12,7 +12,7 @@ from sacrebleu.metrics import BLEU
 from rml_lama.errors import ConfigError, DataError
 from rml_lama.languages import ALL_CODES
 from rml_lama.records import Fact, Template, Verdict
-from rml_lama.validation.agreement import Agreement, mended_slots, read_translations
+from rml_lama.validation.agreement import Agreement, read_translations
 from rml_lama.validation.back_translation import BackTranslation, round_trip
 from rml_lama.validation.base import Context
 from rml_lama.validation.facts import check_facts
@@ -124,14 +124,6 @@ def test_labels_of_a_build(open_build: Path) -> None:
     assert len(build_facts(open_build)) >= len(labels["de", "P36"])
     assert "Frankreich" in default_answers()["de", "P17"]
     assert {code for code, _ in default_answers()} == set(ALL_CODES)
-
-
-@pytest.mark.parametrize(
-    ("output", "mended"),
-    [("【X】的首都是[ y ]", "[X]的首都是[Y]"), ("[Х] is [У]", "[X] is [Y]"), ("[X] is it", None), ("[X] [X] [Y]", None)],
-)
-def test_slots_of_translation_systems(output: str, mended: str | None) -> None:
-    assert mended_slots(output) == mended
 
 
 def translations_file(path: Path) -> Path:
