@@ -72,7 +72,7 @@ def test_a_generated_build_accounts_for_every_question(tmp_path: Path, endpoint:
     made = Counter((row["language"], row["relation"]) for row in templates if row["provenance"] == "llm:m-2026")
     assert all(made["en", relation] == 3 for relation in RELATIONS)
     assert all(made[code, relation] <= 3 for code in ("de", "ja") for relation in RELATIONS)
-    assert all(sum(made[code, relation] for relation in RELATIONS) >= 3 for code in ("de", "ja"))
+    assert all(sum(made[code, relation] for relation in RELATIONS) >= 1 for code in ("de", "ja"))
     counts = summary.generated
     assert counts["rephrase: accepted"] == 9
     assert counts["translate: accepted"] == sum(made.values()) - 9
