@@ -5,7 +5,10 @@ A model is a Hub id, a local folder, a GGUF file (or `FOLDER::FILE.gguf` on the 
 
 from __future__ import annotations
 
+import contextlib
 import struct
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -80,7 +83,8 @@ def load_model(
         config = transformers.AutoConfig.from_pretrained(source, **where)
         kind = kind_of(config, shown)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, **where)
-        model: Any = getattr(transformers, _AUTO[kind]).from_pretrained(source, **options)
+        with _plain_logs(transformers):
+            model: Any = getattr(transformers, _AUTO[kind]).from_pretrained(source, **options)
     except (ImportError, OSError, ValueError, KeyError, struct.error, SafetensorError) as error:
         raise ModelError(f"cannot load the model {shown!r}: {_first_line(error)}") from error
     if not tokenizer.is_fast:
@@ -90,6 +94,20 @@ def load_model(
     model.eval().requires_grad_(False)
     revision_name = revision or getattr(config, "_commit_hash", None) or "local"
     return LoadedModel(shown, revision_name[:12], kind, _dtype_name(model, quantization), model, tokenizer)
+
+
+@contextlib.contextmanager
+def _plain_logs(transformers: Any) -> Iterator[None]:
+    """No bar of transformers off a terminal."""
+    bars = transformers.utils.logging
+    if sys.stderr.isatty() or not bars.is_progress_bar_enabled():
+        yield
+        return
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        bars.enable_progress_bar()
 
 
 def _load_options(torch: Any, dtype: str, device_map: str | None, quantization: str) -> dict[str, Any]:

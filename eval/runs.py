@@ -42,6 +42,8 @@ class RunFolder:
             elif out.exists() and any(out.iterdir()):
                 raise OutputError(f"{out} is not empty and holds no run; choose another --out")
             (out / "parts").mkdir(parents=True, exist_ok=True)
+            for torn in (out / "parts").glob("*.tmp"):  # of a run that was killed while it wrote
+                torn.unlink()
             note.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
         except ValueError as error:
             raise OutputError(f"{note} is damaged: {error}; remove it to start over") from error

@@ -62,10 +62,12 @@ def test_a_killed_run_goes_on_with_the_same_bytes(tiny: LoadedModel, open_build:
     with pytest.raises(KeyboardInterrupt):
         evaluate(tiny, open_build, config, out=tmp_path / "halves", progress=stop)
     assert not (tmp_path / "halves" / "result.json").exists()
+    (tmp_path / "halves" / "parts" / "tmp1.tmp").write_bytes(b"torn")
     scored: list[str] = []
     evaluate(tiny, open_build, config, out=tmp_path / "halves", progress=lambda done, total, what: scored.append(what))
     assert len(scored) == 3, "two shards were left, and the end"
     assert files(tmp_path / "whole") == files(tmp_path / "halves")
+    assert not list((tmp_path / "halves" / "parts").glob("*.tmp"))
     costs = [json.loads(line) for line in (tmp_path / "halves" / "cost.jsonl").read_text().splitlines()]
     assert sum(line["queries"] for line in costs) == 32
     assert sum(line["candidates"] for line in costs) == 32 * 6
