@@ -158,10 +158,16 @@ class Server:
             return {"sentences": [{"number": int(number), "text": text.replace(" ist ", " ist bekanntlich ")} for number, text in lines]}
         if "relation_before_blank" in user:
             relation = RELATION_NAMES[re.search(r'the relation "(.*?)"', user)[1]]  # type: ignore[index]
-            made = self.sets["sw" if wrong_language else names[1], relation]
-            template = made[int(digest(user)[:8], 16) % len(made)]
+            template = self.counterpart(user.splitlines()[2], "sw" if wrong_language else names[1], relation)
             return {"translation": template.text, "frame": template.frame, "relation_before_blank": template.causal}
-        return {"translation": user.splitlines()[0]}
+        text = user.splitlines()[0]
+        return {"translation": self.counterpart(text, names[1]).text if "[X]" in text else text}
+
+    def counterpart(self, text: str, code: str, relation: str = "") -> Template:
+        """The phrasing of another language that stands at the same place of its set: there and back again is the same phrasing."""
+        kin = next(kin for (_, other), kin in self.sets.items() if relation in ("", other) and text in [one.text for one in kin])
+        made = self.sets[code, kin[0].relation]
+        return made[[one.text for one in kin].index(text) % len(made)]
 
     def batch_api(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, Any] | bytes]:
         """Files and batches."""
