@@ -21,6 +21,7 @@ __all__ = ["build_facts", "build_labels", "default_answers"]
 _COUNTRIES = ("P17", "P27", "P495", "P1001", "P47", "P530", "P1376")
 _LANGUAGES = ("P37", "P103", "P364", "P407", "P1412")
 _CURRENCIES = ("P38",)
+_NO_CURRENCY = {"XAG", "XAU", "XBA", "XBB", "XBC", "XBD", "XDR", "XPD", "XPT", "XSU", "XTS", "XUA", "XXX"}  # metals, units, test codes
 
 
 def build_labels(data: Path, languages: Sequence[str] = ALL_CODES) -> dict[tuple[str, str], list[tuple[str, str]]]:
@@ -58,7 +59,7 @@ def default_answers() -> dict[tuple[str, str], frozenset[str]]:
         names = {
             _COUNTRIES: [name for territory, name in locale.territories.items() if len(territory) == 2],
             _LANGUAGES: list(locale.languages.values()),
-            _CURRENCIES: list(locale.currencies.values()),
+            _CURRENCIES: [name for currency, name in locale.currencies.items() if currency not in _NO_CURRENCY],
         }
         for relations, labels in names.items():
             forms = answer_labels([("", str(label)) for label in labels], code)

@@ -22,6 +22,8 @@ MAX_CHARACTERS = 24  # of one in a script without spaces
 MIN_STEM = 4  # letters of a word that may be inflected
 MAX_ENDING = 3
 MIN_LETTERS = 3  # of a label in a script with spaces
+MIN_UNSPACED = {"th": 4}  # of one in a script without; an alphabet's shorter ones stand inside other words
+MIN_IDEOGRAPHS = 2
 _SLOT = re.compile(r"\[[XY]\]")
 _WORD = re.compile(r"[\w\u0300-\u036f\u0980-\u09ff\u200c'’-]+")
 
@@ -59,8 +61,11 @@ def answer_labels(labels: Iterable[tuple[str, str]], code: str) -> frozenset[str
     >>> sorted(answer_labels([("AC/DC", "hard rock"), ("Yes", "U.K. rock")], "en"))
     ['U K rock', 'hard rock']
     """
-    forms = {obj if not _spaced(code) else " ".join(_WORD.findall(obj)) for _, obj in labels}
-    return frozenset(form for form in forms if len(form) >= (MIN_LETTERS if _spaced(code) else 2))
+    if _spaced(code):
+        forms, least = {" ".join(_WORD.findall(obj)) for _, obj in labels}, MIN_LETTERS
+    else:
+        forms, least = {obj for _, obj in labels}, MIN_UNSPACED.get(code, MIN_IDEOGRAPHS)
+    return frozenset(form for form in forms if len(form) >= least)
 
 
 def query_leaks(query: Query) -> list[str]:

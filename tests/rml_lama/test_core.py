@@ -117,7 +117,7 @@ def test_imports_point_down_only() -> None:
     from tests.conftest import ROOT
 
     levels = {"rml_lama": 0, "validation": 1, "builders": 1, "eval": 2}
-    exempt = {"rml_lama/cli.py", "rml_lama/__init__.py"}
+    exempt = {"rml_lama/cli.py", "rml_lama/cli_neurons.py", "rml_lama/cli_scores.py", "rml_lama/__init__.py"}
     for folder, level in levels.items():
         for file in (ROOT / folder).rglob("*.py"):
             name = file.relative_to(ROOT).as_posix()
@@ -127,4 +127,4 @@ def test_imports_point_down_only() -> None:
                 if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rml_lama."):
                     part = (node.module or "").split(".")[1]
                     assert levels.get(part, 0) <= level, f"{name} imports {node.module}"
-                    assert part != "cli", f"{name} imports the command line"
+                    assert not part.startswith("cli"), f"{name} imports the command line"

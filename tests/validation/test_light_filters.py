@@ -159,12 +159,15 @@ def test_leaked_answers() -> None:
     answers = {
         ("en", "P36"): answer_labels([("", "Paris"), ("", "New York"), ("", "Ur")], "en"),
         ("ja", "P36"): answer_labels([("", "東京")], "ja"),
+        ("th", "P37"): answer_labels([("", "กา"), ("", "ภาษาไทย")], "th"),
     }
     check = Leakage(answers)
     assert check.check(template("The capital of [X] is Paris, [Y]."), NOTHING).reason == "names an answer: Paris"
     assert not check.check(template("[X], New York, [Y]."), NOTHING).passed
     assert check.check(template("Parisians live in [X], [Y]."), NOTHING).passed
     assert not check.check(template("[X]の首都東京は[Y]です。", "ja"), NOTHING).passed
+    assert check.check(template("[Y]เป็นภาษาราชการของ[X]", "th", "P37"), NOTHING).passed, "a short word of an alphabet stands inside others"
+    assert not check.check(template("[X]ใช้ภาษาไทยและ[Y]", "th", "P37"), NOTHING).passed
     assert math.isnan(check.check(template("[X] [Y]", "de"), NOTHING).score)
 
 
