@@ -97,16 +97,21 @@ class Dispatcher:
                 raise LedgerError(
                     f"the ledger {self.ledger.path} has no answer to {request.about} (key {request.key}); run without --replay"
                 )
-            async with self._slots:
+            await self._slots.acquire()
+            try:
                 taken = await self.limits.admit(request)
                 reserved = await self.budget.reserve(request)
-                call = asyncio.ensure_future(self._call(request, self.transport, taken, reserved))
-                self._in_flight.add(call)
-                call.add_done_callback(self._in_flight.discard)
-                # Giving up a question must not take down its call, which may be paid for already.
-                return await asyncio.shield(call)
+            except BaseException:
+                self._slots.release()
+                raise
+            call = asyncio.ensure_future(self._call(request, self.transport, taken, reserved))
+            self._in_flight.add(call)
+            call.add_done_callback(self._in_flight.discard)
+            # Giving up a question must not take down its call, which may be paid for already.
+            return await asyncio.shield(call)
 
     async def _call(self, request: Request, transport: Transport, taken: int, reserved: float) -> Answer:
+        """Ask, and keep what is answered; the slot is free for the next call while the ledger is being written."""
         answer: Answer | None = None
         self.counts["calls"] += 1
         try:
@@ -115,6 +120,7 @@ class Dispatcher:
             self._count_miss(error)
             raise
         finally:
+            self._slots.release()
             await self.budget.settle(reserved, answer)
         self._misses = 0
         self.limits.correct(taken, answer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rml_lama.builders.bank import read_bank
 from rml_lama.builders.base import Translator
 from rml_lama.builders.dispatch import Dispatcher
 from rml_lama.builders.endpoint import make_dispatcher
@@ -27,6 +29,7 @@ from rml_lama.errors import ConfigError, LedgerError, RmlLamaError
 from rml_lama.ledger import Ledger
 from rml_lama.records import Fact, Reject, Template, by_relation
 from rml_lama.validation.base import Filter
+from rml_lama.validation.runner import faults_of
 
 __all__ = ["Generation", "open_generation"]
 
@@ -50,35 +53,34 @@ class Generation:
 
         Raises `BudgetError`, `EndpointError`, `LedgerError` or `WorkError` when the run cannot go on; no answer is lost.
         """
-        made = Generated()
         sets = by_relation(bank)
-        rephraser = Rephraser(self.dispatcher, self.config, self.filters)
-        for each in self._all(
-            rephraser.rephrase(relation, code, sets.get((code, relation), ()), self.config.phrasings)
-            for code in self.config.rephrase
-            for relation in relations
-        ):
-            made.add(each)
-        sets = by_relation([*bank, *made.templates])
-        source = self.config.translate_from
-        for each in self._all(
-            translate_set(
-                self.translator,
-                sets.get((source, relation), ()),
-                code,
-                sets.get((code, relation), ()),
-                self.config.translations,
-                self.filters,
-            )
-            for code in self.config.translate_to
-            if code != source
-            for relation in relations
-        ):
-            made.add(each)
+        found = self._all(self._phrasings(relation, sets) for relation in relations)
+        made = Generated()
+        for stage in zip(*(rephrased for rephrased, _ in found)), zip(*(translated for _, translated in found)):
+            for language in stage:
+                for each in language:
+                    made.add(each)
         self._count(made.rejects)
         for template in made.templates:
             self.outcomes[f"{'translate' if template.parent else 'rephrase'}: accepted"] += 1
         return made
+
+    async def _phrasings(
+        self, relation: str, sets: Mapping[tuple[str, str], Sequence[Template]]
+    ) -> tuple[list[Generated], list[Generated]]:
+        """What one relation gains: by rephrasing in each language of `rephrase`, then by translation into each of `translate_to`."""
+        config, rephraser = self.config, Rephraser(self.dispatcher, self.config, self.filters)
+        there = {code: list(sets.get((code, relation), ())) for code in (*config.rephrase, *config.translate_to, config.translate_from)}
+        rephrased = await _gathered(rephraser.rephrase(relation, code, there[code], config.phrasings) for code in config.rephrase)
+        for code, each in zip(config.rephrase, rephrased, strict=True):
+            there[code] += each.templates
+        sources = there[config.translate_from]
+        translated = await _gathered(
+            translate_set(self.translator, sources, code, there[code], config.translations, self.filters)
+            for code in config.translate_to
+            if code != config.translate_from
+        )
+        return rephrased, translated
 
     def rewrites(self, facts: Sequence[Fact], bank: Mapping[tuple[str, str], Sequence[Template]]) -> Rewrites:
         """Mended queries of the facts of one relation, in the languages of `rewrite`."""
@@ -103,22 +105,26 @@ class Generation:
         return {"model": self.config.model, "translator": self.config.translator, "outcomes": dict(sorted(self.outcomes.items()))}
 
     def _all(self, work: Iterator[Coroutine[Any, Any, Value]]) -> list[Value]:
-        return self.runner.run(_side_by_side(list(work), self.dispatcher))
+        return self.runner.run(_side_by_side(work, self.dispatcher))
 
     def _count(self, rejects: Sequence[Reject]) -> None:
         for reject in rejects:
             self.outcomes[f"{reject.stage}: {reject.filter}"] += 1
 
 
-async def _side_by_side(work: Sequence[Coroutine[Any, Any, Value]], dispatcher: Dispatcher) -> list[Value]:
+async def _side_by_side(work: Iterator[Coroutine[Any, Any, Value]], dispatcher: Dispatcher) -> list[Value]:
     """The results in order; at the first error, or when interrupted, what is in flight is waited for and kept."""
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(each) for each in work]
+        return await _gathered(work)
     except* RmlLamaError as errors:
         raise _first(errors) from None
     finally:
         await dispatcher.drain()
+
+
+async def _gathered(work: Iterator[Coroutine[Any, Any, Value]]) -> list[Value]:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each) for each in work]
     return [task.result() for task in tasks]
 
 
@@ -161,6 +167,10 @@ def open_generation(
         transport = dispatcher.transport
         if transport is not None:
             stack.callback(lambda: runner.run(transport.close()))
+        # What filters load at their first use (language profiles, statistics of the bank) must not hold up answers that wait.
+        faults_of(next(iter(read_bank(("en",)))), (), filters)
+        gc.freeze()  # nor need the collector walk all of it again and again
+        stack.callback(gc.unfreeze)
         yield Generation(config, dispatcher, _translator(config, dispatcher, replay=replay), filters, runner)
         logger.info("%s", _summary(dispatcher))
 

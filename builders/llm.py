@@ -75,10 +75,13 @@ def api_key(variable: str) -> str:
 def open_client(base_url: str, *, key: str, timeout: float, retries: int) -> AsyncOpenAI:
     """A client of the endpoint; nothing is taken from the environment. Raises `MissingExtraError` where `openai` is not installed."""
     try:
-        from openai import AsyncOpenAI
-    except ImportError as error:
-        raise MissingExtraError("openai", "build") from error
-    return AsyncOpenAI(base_url=base_url, api_key=key, timeout=timeout, max_retries=retries, organization="", project="")
+        from openai import AsyncOpenAI, DefaultAioHttpClient
+
+        # Half of the default transport's processor time a call, so that many calls in flight do not wait for each other.
+        http = DefaultAioHttpClient(base_url=base_url, timeout=timeout)
+    except (ImportError, RuntimeError) as error:
+        raise MissingExtraError("openai[aiohttp]", "build") from error
+    return AsyncOpenAI(base_url=base_url, api_key=key, timeout=timeout, max_retries=retries, organization="", project="", http_client=http)
 
 
 def body_of(request: Request, structured: Structured) -> dict[str, Any]:
@@ -144,6 +147,12 @@ class OpenAITransport:
         await self.client.close()
 
 
+def _root(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 def mapped_error(error: Exception, key: str) -> Exception:
     """The client's error as one of ours, without the key and without the trace that may hold it."""
     import openai
@@ -161,6 +170,9 @@ def mapped_error(error: Exception, key: str) -> Exception:
         case openai.APIStatusError():
             return RefusedError(f"the endpoint refuses the request: {said}")
         case openai.APITimeoutError():
+            root = _root(error)  # the transport calls a refused connection a timeout, too
+            if isinstance(root, OSError) and not isinstance(root, TimeoutError):
+                return NoAnswerError(f"no connection after all retries: {hide(str(root), key)}")
             return NoAnswerError("no answer in time, after all retries")
         case openai.OpenAIError():
             return NoAnswerError(f"no answer after all retries: {said}")
