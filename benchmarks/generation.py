@@ -118,6 +118,11 @@ def faults(folder: Path) -> None:
         print(f"| {name} | {count:,} |")
 
 
+def answered(log: Path) -> int:
+    """The number of answers that the endpoint has given."""
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
 def kills(folder: Path, seed: int) -> None:
     """Kill the command at random moments until it has been killed often enough, then let it end."""
     generator = random.Random(seed)
@@ -132,10 +137,12 @@ def kills(folder: Path, seed: int) -> None:
             command += ["--config", str(config), "--bank", str(bank), "--languages", ",".join(LANGUAGES)]
             for _ in range(moments):
                 process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-                time.sleep(generator.uniform(1.0, 4.0))
+                enough = answered(logs[-1]) + generator.randrange(190)  # of some 2,300 answers
+                while process.poll() is None and answered(logs[-1]) < enough:
+                    time.sleep(0.01)
                 process.send_signal(signal.SIGKILL)
                 if process.wait() != -signal.SIGKILL:
-                    raise SystemExit("the run ended before it was killed: take shorter times")
+                    raise SystemExit("the run ended before it was killed: take fewer answers")
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         digests.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (place / "out").rglob("*") if path.is_file()})
     undisturbed, killed = (Counter(log.read_text().split()) for log in logs)
