@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rml_lama.terminal import ConfigFile, Languages, Relations, progress_bar, split
+from rml_lama.terminal import (
+    ConfigFile,
+    Data,
+    Device,
+    Languages,
+    LimitFacts,
+    LimitTemplates,
+    Model,
+    Out,
+    Relations,
+    Revision,
+    Seed,
+    TemplateKind,
+    progress_bar,
+    split,
+)
 
 __all__ = ["neurons"]
 
@@ -16,24 +30,24 @@ neurons = typer.Typer()
 
 @neurons.command()
 def localize(
-    model: Annotated[str, typer.Argument(help="A Hub id, a local folder, or `demo` (Gemma 3 270M from PyPI).")],
-    data: Annotated[Path, typer.Option(help="A build folder.")],
-    out: Annotated[Path, typer.Option(help="The result folder; called again, the run goes on where it stopped.")],
+    model: Model,
+    data: Data,
+    out: Out,
     method: Annotated[str | None, typer.Option(help="matrice, mean-contrast, dai2022, amig, neurgrad, random-matched, ...")] = None,
     languages: Languages = None,
     relations: Relations = None,
-    limit_facts: Annotated[int | None, typer.Option(help="Facts per relation, drawn by seed; 0: all.")] = None,
-    limit_templates: Annotated[int | None, typer.Option(help="Phrasings per relation and language, in bank order.")] = None,
-    templates: Annotated[str | None, typer.Option(help="causal or all.")] = None,
+    limit_facts: LimitFacts = None,
+    limit_templates: LimitTemplates = None,
+    templates: TemplateKind = None,
     quadrature: Annotated[str | None, typer.Option(help="gauss-kronrod-cubic-K, linspace-S, left-S or midpoint-S.")] = None,
     objective: Annotated[str | None, typer.Option(help="probability or log-probability.")] = None,
     steps: Annotated[str | None, typer.Option(help="Answers of several tokens: stepwise, first or joint.")] = None,
     background: Annotated[int | None, typer.Option(help="Unrelated facts of each language, subtracted as a contrast.")] = None,
     top: Annotated[int | None, typer.Option(help="Neurons reported for each fact.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
-    revision: Annotated[str | None, typer.Option(help="Revision of a Hub model.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of every draw.")] = None,
+    device: Device = "cpu",
+    revision: Revision = None,
+    seed: Seed = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Time two queries, say what the run would cost, and stop.")] = False,
     config: ConfigFile = None,
 ) -> None:

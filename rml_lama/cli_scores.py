@@ -7,7 +7,23 @@ from typing import Annotated
 
 import typer
 
-from rml_lama.terminal import ConfigFile, Languages, Relations, progress_bar, split
+from rml_lama.terminal import (
+    ConfigFile,
+    Data,
+    Device,
+    Dtype,
+    Languages,
+    LimitFacts,
+    LimitTemplates,
+    Model,
+    Out,
+    Relations,
+    Revision,
+    Seed,
+    TemplateKind,
+    progress_bar,
+    split,
+)
 
 __all__ = ["scores"]
 
@@ -19,26 +35,26 @@ Picture = Annotated[Path, typer.Option("--out", "-o", help="The picture: .png, .
 
 @scores.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A Hub id, a folder, a .gguf file, or `demo` (Gemma 3 270M from PyPI).")],
-    data: Annotated[Path, typer.Option(help="A build folder.")],
-    out: Annotated[Path, typer.Option(help="The result folder; called again, the run goes on where it stopped.")],
+    model: Model,
+    data: Data,
+    out: Out,
     languages: Languages = None,
     relations: Relations = None,
-    limit_facts: Annotated[int | None, typer.Option(help="Facts per relation, drawn by seed.")] = None,
-    limit_templates: Annotated[int | None, typer.Option(help="Phrasings per relation and language, in bank order.")] = None,
-    templates: Annotated[str | None, typer.Option(help="causal or all.")] = None,
+    limit_facts: LimitFacts = None,
+    limit_templates: LimitTemplates = None,
+    templates: TemplateKind = None,
     score: Annotated[str | None, typer.Option(help="answer, answer+suffix or sentence.")] = None,
     masking: Annotated[str | None, typer.Option(help="mask-joint or pll-l2r, for masked models.")] = None,
     norm: Annotated[str | None, typer.Option(help="sum or mean of the tokens' log-probabilities.")] = None,
     prior: Annotated[str | None, typer.Option(help="none, or pmi: less the score without the subject.")] = None,
     max_candidates: Annotated[int | None, typer.Option(help="At most so many candidates a query, drawn by seed.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or auto.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    dtype: Dtype = None,
+    device: Device = "cpu",
     device_map: Annotated[str | None, typer.Option(help="auto: spread the model over the devices that are there.")] = None,
     quantization: Annotated[str, typer.Option(help="8bit or 4bit, through bitsandbytes.")] = "none",
-    revision: Annotated[str | None, typer.Option(help="Revision of a Hub model.")] = None,
+    revision: Revision = None,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run code that the model brings along.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Seed of every draw.")] = None,
+    seed: Seed = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count queries and candidates, time a few if the model is on this machine, and stop.")
     ] = False,

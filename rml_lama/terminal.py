@@ -11,11 +11,38 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["ConfigFile", "Languages", "Relations", "progress_bar", "split"]
+__all__ = [
+    "ConfigFile",
+    "Data",
+    "Device",
+    "Dtype",
+    "Languages",
+    "LimitFacts",
+    "LimitTemplates",
+    "Model",
+    "Out",
+    "Relations",
+    "Revision",
+    "Seed",
+    "TemplateKind",
+    "progress_bar",
+    "split",
+]
 
 Languages = Annotated[str | None, typer.Option(help="Comma-separated codes; default: all of them.", metavar="en,de")]
 Relations = Annotated[str | None, typer.Option(help="Comma-separated relations; default: all of them.", metavar="P36,P37")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file; options given here win over it.")]
+
+Model = Annotated[str, typer.Argument(help="A Hub id, a folder, a .gguf file, or `demo` (Gemma 3 270M from PyPI).")]
+Data = Annotated[Path, typer.Option(help="A build folder.")]
+Out = Annotated[Path, typer.Option(help="The result folder; called again, the run goes on where it stopped.")]
+LimitFacts = Annotated[int | None, typer.Option(help="Facts per relation, drawn by seed; 0: all.")]
+LimitTemplates = Annotated[int | None, typer.Option(help="Phrasings per relation and language, in bank order; 0: all.")]
+TemplateKind = Annotated[str | None, typer.Option(help="causal or all.")]
+Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or auto.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, ...")]
+Revision = Annotated[str | None, typer.Option(help="Revision of a Hub model.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of every draw.")]
 
 
 def split(text: str | None) -> tuple[str, ...] | None:
