@@ -66,7 +66,7 @@ REGISTRY: dict[str, Factory] = {
     "structure": lambda resources=None: Structure(),
     "script": lambda resources=None: Script(),
     "language": lambda resources, *, detectors, scales, thresholds: ExpectedLanguage(
-        {name: DETECTORS[name]() for name in detectors}, scales, thresholds
+        {name: DETECTORS[name]() for name in detectors}, scales, thresholds, resources.references
     ),
     "negation": lambda resources=None: Negation(),
     "leakage": lambda resources: Leakage(resources.answers),

@@ -28,6 +28,11 @@ class References:
     def __contains__(self, language: object) -> bool:
         return any(code == language for code, _ in self._sets)
 
+    @property
+    def languages(self) -> list[str]:
+        """The languages that have references, in their order."""
+        return list(dict.fromkeys(code for code, _ in self._sets))
+
     def of(self, language: str, relation: str) -> tuple[str, ...]:
         """All reference phrasings of a set, in their order."""
         return tuple(self._sets.get((language, relation), ()))

@@ -73,7 +73,7 @@ def test_every_phrasing_of_the_bank_is_in_its_script() -> None:
 
 def test_what_is_not_known_is_said_and_not_failed() -> None:
     unknown = template("la kapitalo de [X] estas [Y].", "xx")
-    for check in (Script(), Negation(), ExpectedLanguage({"langdetect": LangDetect()}, {"langdetect": 1.0}, {"default": 0.0})):
+    for check in (Script(), Negation(), ExpectedLanguage({"langdetect": LangDetect()}, {"langdetect": 1.0}, {"default": 0.0}, References([]))):
         verdict = check.check(unknown, NOTHING)
         assert verdict.passed
         assert math.isnan(verdict.score)
@@ -115,7 +115,7 @@ def test_the_ensemble_divides_margins_by_their_scales() -> None:
         def code_of(self, language: str) -> str:
             return language
 
-    check = ExpectedLanguage({"a": Fixed(6.0), "b": Fixed(-1.0)}, {"a": 2.0, "b": 1.0}, {"default": 0.0, "en": 1.5})
+    check = ExpectedLanguage({"a": Fixed(6.0), "b": Fixed(-1.0)}, {"a": 2.0, "b": 1.0}, {"default": 0.0, "en": 1.5}, References([]))
     verdict = check.check(template("The capital of [X] is [Y]."), NOTHING)
     assert verdict.score == 1.0  # (6/2 - 1/1) / 2
     assert not verdict.passed
@@ -184,6 +184,14 @@ def test_leaked_answers() -> None:
 def test_queries_that_hold_their_answer(prompt: str, answer: str, leaks: bool) -> None:
     query = Query("q", "f", "P36", "en", "t", "s", prompt, ".", prompt + "[Y].", answer, (answer,), True, True, False, True, "", "")
     assert bool(query_leaks(query)) == leaks
+
+
+def test_texts_too_short_for_detectors_are_told_by_their_words(references: References) -> None:
+    check = ExpectedLanguage({}, {}, {"default": 0.0}, references)
+    assert not check.check(template("[X] starb in [Y].", "en", "P20"), NOTHING).passed
+    assert not check.check(template("[X] died in [Y].", "de", "P20"), NOTHING).passed
+    for text, language in (("[X] starb in [Y].", "de"), ("[X] qqqq in [Y].", "en"), ("[X] died in [Y].", "xx")):
+        assert check.check(template(text, language, "P20"), NOTHING).passed
 
 
 def test_wording_and_reference(references: References) -> None:
