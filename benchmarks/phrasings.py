@@ -3,7 +3,8 @@
     python benchmarks/phrasings.py --mlama mlama1.1.zip --labels labels --out runs/phrasings
 
 Facts: the parallel ones of the `lama` track, drawn by seed; candidates: at most 30, drawn by seed, the same for both sides.
-mLAMA's template is usable left to right where `[X]` stands before `[Y]`; a relation counts in a language only then.
+mLAMA's template is usable left to right where our own check of causal phrasings passes it: `[X]` and a word more before `[Y]`,
+little after it. A relation counts in a language only then.
 "Best fixed phrasing" is chosen for each relation and language on one half of the facts and measured on the other, both
 ways, so that choosing earns nothing by itself. Intervals: cluster bootstrap over facts. Called again, it goes on.
 """
@@ -29,8 +30,8 @@ from rml_lama.eval.metrics import precision_at
 from rml_lama.eval.models import load_model
 from rml_lama.hub.folder import read_manifest
 from rml_lama.languages import LANGUAGES
-from rml_lama.records import RELATIONS
-from rml_lama.validation.structure import MAX_CAUSAL_SUFFIX
+from rml_lama.records import RELATIONS, Template
+from rml_lama.validation.structure import faults
 
 Key = tuple[str, str, str]  # language, relation, fact
 
@@ -42,9 +43,8 @@ def mlama_bank(archive: Path, folder: Path, code: str) -> list[str]:
     with zipfile.ZipFile(archive) as members:
         rows = [json.loads(line) for line in members.read(f"mlama1.1/{code}/templates.jsonl").decode().splitlines()]
     for row in rows:
-        text = " ".join(row["template"].split()).removesuffix(".").rstrip() + LANGUAGES[code].final
-        good = text.count("[X]") == text.count("[Y]") == 1 and text.find("[X]") < text.find("[Y]")
-        if row["relation"] in RELATIONS and good and len(text.split("[Y]")[1]) <= MAX_CAUSAL_SUFFIX:
+        text = " ".join(row["template"].split()).rstrip(" .。।") + LANGUAGES[code].final
+        if row["relation"] in RELATIONS and not faults(Template(code, row["relation"], text, causal=True)):
             lines.append(json.dumps({"relation": row["relation"], "text": text, "causal": True, "provenance": "mlama"}))
             usable.append(row["relation"])
     (folder / f"{code}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
