@@ -44,7 +44,7 @@ def mlama_bank(archive: Path, folder: Path, code: str) -> list[str]:
         rows = [json.loads(line) for line in members.read(f"mlama1.1/{code}/templates.jsonl").decode().splitlines()]
     for row in rows:
         text = " ".join(row["template"].split()).rstrip(" .。।") + LANGUAGES[code].final
-        if row["relation"] in RELATIONS and not faults(Template(code, row["relation"], text, causal=True)):
+        if row["relation"] in RELATIONS and not list(faults(Template(code, row["relation"], text, causal=True))):
             lines.append(json.dumps({"relation": row["relation"], "text": text, "causal": True, "provenance": "mlama"}))
             usable.append(row["relation"])
     (folder / f"{code}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
