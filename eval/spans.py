@@ -1,9 +1,10 @@
-"""Products of many rows with one matrix, done in the few directions that the rows span (docs/decisions/0020).
+"""Products of many rows with one matrix, done in the few directions that the rows span (docs/decisions/0012).
 
 The rows of one unit and layer differ in one number, the node α, and lie on a smooth curve: nodes x width numbers X are
-Q C with Q (nodes, rank) orthonormal and a rank of 3 to 9 where there are 20 nodes. Then `X W = Q (C W)`: the matrix meets
-rank rows instead of nodes. What Q misses of a row is measured in every product; where the rank would be large, as with
-rows that have nothing in common, the product is done in full. So no result rests on the rows' order being what it should.
+Q C with Q (nodes, nodes) orthonormal and most of C's vectors next to nothing. Then `X W = Q (C W)`, and the matrix meets
+only the 2 to 9 vectors that count, where there are 20 nodes; fewer in tokens that hardly change. What is left out is
+measured in every product; where too little could be left out, as with rows that have nothing in common, the product is
+done in full. So no result rests on the rows' order being what it should.
 """
 
 from __future__ import annotations
@@ -16,16 +17,13 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-__all__ = ["SHARE", "Batch", "Block", "linear_maps", "multiply", "span", "spanned"]
+__all__ = ["LEAST_NODES", "SHARE", "Batch", "Block", "Span", "axes", "linear_maps", "multiply", "span", "spanned"]
 
-SHARE = 1e-2  # what a span may miss of a row, as a share of a tolerance for attributions
-_LEAST_NODES = 8  # fewer are not worth it
+SHARE = 0.05  # what a span may miss of a row, as a share of a tolerance for attributions
+LEAST_NODES = 8  # fewer are not worth it
 _WORTH = 0.6  # of the nodes: the largest rank that is
 _SAMPLED = 1024  # columns that choose the directions
 _LEAST_OUTPUTS = 32  # of a matrix that is worth it
-
-
-Span = tuple[torch.Tensor, torch.Tensor]  # Q (nodes, rank) and C (paths, rank, units, width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,35 +49,59 @@ class Batch(Protocol):
     def rows(self) -> int: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Rows (paths, nodes, lines, width) as Q C: `directions` Q (nodes, rank) and those vectors of C that count."""
+
+    directions: torch.Tensor
+    parts: torch.Tensor  # (few, width)
+    places: torch.Tensor  # (few,) where they are in (paths, rank, lines)
+    paths: int
+    lines: int
+
+    def spread(self, parts: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+        """What the parts have become, (few, outputs), for all rows: (paths, nodes, lines * outputs)."""
+        rank = self.directions.shape[1]
+        whole = parts.new_zeros(self.paths * rank * self.lines, parts.shape[1]).index_copy_(0, self.places, parts)
+        return torch.matmul(self.directions, whole.view(self.paths, rank, -1), out=out)
+
+
+@torch.no_grad()
+def axes(rows: torch.Tensor) -> torch.Tensor:
+    """The directions Q (nodes, nodes) of rows (paths, nodes, lines, width), the largest first, from some of their columns."""
+    step = max(1, rows[:, 0].numel() // _SAMPLED) | 1  # odd, so that other features are read in each token
+    sample = rows[..., ::step].movedim(1, 0).double()  # (nodes, paths, lines, some)
+    sample = sample / torch.linalg.vector_norm(sample, dim=(0, 3), keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+    sample = sample.flatten(1)  # (nodes, columns)
+    return torch.linalg.eigh(sample @ sample.T).eigenvectors.flip(1).to(rows.dtype)
+
+
 @torch.no_grad()
 def span(rows: torch.Tensor, tolerance: float) -> Span | None:
-    """Q (nodes, rank) and C (paths, rank, units, width) such that Q C misses no row by more than `tolerance` of its length.
+    """Rows (paths, nodes, units, columns, width) in few directions: no row of a unit, of all its columns, misses more than
+    `tolerance` of its length. None where that takes too many.
 
-    `rows` is (paths, nodes, units, width); None where the rank is too large to be worth it. The directions come from some
-    of the columns, their number from what is then measured on all.
-
-    >>> line = torch.linspace(1, 2, 10)[None, :, None, None] * torch.ones(1, 10, 1, 3)
-    >>> [part.shape for part in span(line, 1e-5)]
-    [torch.Size([10, 1]), torch.Size([1, 1, 1, 3])]
+    >>> line = torch.linspace(1, 2, 10)[None, :, None, None, None] * torch.ones(1, 10, 1, 1, 3)
+    >>> span(line, 1e-5).parts.shape
+    torch.Size([1, 3])
     """
-    paths, nodes, units, width = rows.shape
-    if nodes < _LEAST_NODES:
+    paths, nodes, units, columns, width = rows.shape
+    lengths = torch.linalg.vector_norm(rows, dim=(3, 4))  # (paths, nodes, units)
+    if nodes < LEAST_NODES or not bool(torch.isfinite(lengths).all()):
         return None
-    lengths = torch.linalg.vector_norm(rows, dim=-1)  # (paths, nodes, units)
-    step = max(1, paths * units * width // _SAMPLED) | 1  # odd, so that other features are read in each token
-    sample = (rows[..., ::step] / lengths.amax(1)[:, None, :, None].clamp_min(torch.finfo(rows.dtype).tiny)).double()
-    sample = sample.movedim(1, 0).flatten(1)  # (nodes, columns)
-    if not bool(torch.isfinite(lengths).all()):
-        return None
-    directions = torch.linalg.eigh(sample @ sample.T).eigenvectors.flip(1).to(rows.dtype)  # (nodes, nodes), the largest first
+    directions = axes(rows.flatten(2, 3))
     parts = torch.matmul(directions.T, rows.flatten(2)).view_as(rows)
-    energy = torch.linalg.vector_norm(parts, dim=-1).square()  # (paths, nodes, units)
-    missed = energy.flip(1).cumsum(1).flip(1)  # by all directions before each
-    allowed = (tolerance * lengths.amin(1, keepdim=True)).square()
-    rank = nodes - int((missed <= allowed).all(2).all(0).sum())
-    if rank > _WORTH * nodes:
+    energy = torch.linalg.vector_norm(parts, dim=-1).square()  # (paths, nodes, units, columns)
+    allowed = (tolerance * lengths.amin(1)).square()  # (paths, units)
+    sizes, order = energy.movedim(1, 2).flatten(2).sort(-1)  # (paths, units, nodes * columns)
+    counts = torch.empty_like(sizes, dtype=torch.bool).scatter_(2, order, sizes.cumsum(-1) > allowed[..., None])
+    counts = counts.view(paths, units, nodes, columns).movedim(2, 1)  # (paths, nodes, units, columns)
+    rank = int(counts.any(3).any(2).any(0).nonzero().amax()) + 1 if bool(counts.any()) else 1
+    kept = counts.flatten().nonzero()[:, 0]
+    if len(kept) > _WORTH * counts.numel():
         return None
-    return directions[:, :rank], parts[:, :rank]
+    places = counts[:, :rank].flatten().nonzero()[:, 0]
+    return Span(directions[:, :rank], parts.view(-1, width)[kept], places, paths, units * columns)
 
 
 def multiply(rows: torch.Tensor, weight: torch.Tensor, blocks: Sequence[Block], spans: Sequence[Span | None]) -> torch.Tensor:
@@ -89,7 +111,7 @@ def multiply(rows: torch.Tensor, weight: torch.Tensor, blocks: Sequence[Block], 
     """
     inputs, outputs = weight.shape
     pieces = [rows[: blocks[0].start]]
-    pieces += [rows[block.start : block.stop] if found is None else found[1] for block, found in zip(blocks, spans, strict=True)]
+    pieces += [rows[block.start : block.stop] if found is None else found.parts for block, found in zip(blocks, spans, strict=True)]
     sizes = [piece.numel() // inputs for piece in pieces]
     few = torch.cat([piece.reshape(-1, inputs) for piece in pieces]) @ weight
     result = rows.new_empty(*rows.shape[:-1], outputs)
@@ -100,13 +122,12 @@ def multiply(rows: torch.Tensor, weight: torch.Tensor, blocks: Sequence[Block], 
         if found is None:
             target.copy_(product.view_as(target))
         else:
-            directions = found[0]  # (nodes, rank)
-            torch.matmul(directions, product.view(block.paths, directions.shape[1], -1), out=target.view(block.paths, block.nodes, -1))
+            found.spread(product, out=target.view(block.paths, block.nodes, -1))
     return result
 
 
 def _spans(rows: torch.Tensor, blocks: Sequence[Block], tolerance: float) -> list[Span | None]:
-    parts = (rows[block.start : block.stop].reshape(block.paths, block.nodes, block.units, -1) for block in blocks)
+    parts = (rows[block.start : block.stop].reshape(block.paths, block.nodes, block.units, -1, rows.shape[-1]) for block in blocks)
     return [span(part, tolerance) for part in parts]
 
 
@@ -164,7 +185,7 @@ def spanned(maps: Sequence[nn.Module], batch: Batch, tolerance: float) -> Iterat
         def product(inputs: torch.Tensor) -> torch.Tensor:
             nonlocal last
             blocks = tuple(batch.blocks)
-            if not blocks or len(inputs) != batch.rows or inputs.dtype != weight.dtype:
+            if all(block.nodes < LEAST_NODES for block in blocks) or len(inputs) != batch.rows or inputs.dtype != weight.dtype:
                 plain: torch.Tensor = type(module).forward(module, inputs)
                 return plain
             if last is None or last[0] is not inputs:

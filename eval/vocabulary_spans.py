@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from rml_lama.eval.spans import SHARE, Block, span
+from rml_lama.eval.spans import SHARE, Block, Span, axes, span
 from rml_lama.eval.vocabulary import Head, exponentials, log_sum
 
 __all__ = ["with_gradient"]
@@ -24,30 +24,19 @@ _LEAST_WEIGHT = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """Hidden states of a block as Q C; rows are (nodes, lines), a line is a path of one unit."""
+    """A block's hidden states in their span; its rows are (paths, nodes, units)."""
 
     block: Block
-    directions: torch.Tensor  # Q (nodes, rank)
-    parts: torch.Tensor  # C (rank * lines, hidden)
+    span: Span
 
     @property
-    def lines(self) -> int:
-        return self.block.paths * self.block.units
+    def shape(self) -> tuple[int, int, int]:
+        return self.block.paths, self.block.nodes, self.block.units
 
     def scores(self, head: Head, words: torch.Tensor | slice) -> torch.Tensor:
-        """Vocabulary scores of some words, (nodes, lines, words)."""
-        few = self.parts @ head.embedding(words).to(self.parts.dtype).T  # (rank * lines, words)
-        products = self.directions @ few.view(self.directions.shape[1], -1)  # (nodes, lines * words)
-        return head.finish(products.view(self.block.nodes, self.lines, -1), words)
-
-    def arrange(self, rows: torch.Tensor) -> torch.Tensor:
-        """(rows, ...) -> (nodes, lines, ...)."""
-        block = self.block
-        return rows.unflatten(0, (block.paths, block.nodes, block.units)).movedim(1, 0).flatten(1, 2)
-
-    def restore(self, lines: torch.Tensor) -> torch.Tensor:
-        """(nodes, lines, ...) -> (rows, ...)."""
-        return lines.unflatten(1, (self.block.paths, self.block.units)).movedim(0, 1).flatten(0, 2)
+        """Vocabulary scores of some words, (paths, nodes, units, words)."""
+        few = self.span.parts @ head.embedding(words).to(self.span.parts.dtype).T  # (few, words)
+        return head.finish(self.span.spread(few).view(*self.shape, -1), words)
 
 
 @torch.no_grad()
@@ -70,10 +59,10 @@ def with_gradient(
     todo = torch.ones(len(hidden), dtype=torch.bool, device=hidden.device)
     for block in blocks:
         rows = slice(block.start, block.stop)
-        found = span(hidden[rows].view(block.paths, block.nodes, block.units, -1), SHARE * tolerance)
+        found = span(hidden[rows].view(block.paths, block.nodes, block.units, 1, -1), SHARE * tolerance)
         if found is not None:
-            path = _Path(block, found[0], found[1].movedim(1, 0).flatten(0, 2))
-            value[rows], slope[rows], missed = _gradient(head, path, hidden[rows], tokens[rows], tolerance, reference)
+            known = None if reference is None else reference[rows]
+            value[rows], slope[rows], missed = _gradient(head, _Path(block, found), hidden[rows], tokens[rows], tolerance, known)
             todo[rows] = missed > tolerance
     rest = todo.nonzero()[:, 0]
     if len(rest):
@@ -85,50 +74,54 @@ def _gradient(
     head: Head, path: _Path, hidden: torch.Tensor, tokens: torch.Tensor, tolerance: float, reference: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Values (rows,), gradients (rows, hidden) and their paths' errors as shares (rows,)."""
-    own, answers = path.arrange(head.own(hidden, tokens)), path.arrange(tokens)[0]  # (nodes, lines), (lines,)
+    own = head.own(hidden, tokens).view(path.shape)  # (paths, nodes, units)
+    answers = tokens.view(path.shape)[:, 0]  # (paths, units)
     scouts = head.scouts(hidden)
     scores = path.scores(head, scouts)
     level = scores.logsumexp(-1)
     if reference is not None:
-        known = path.arrange(reference[path.block.start : path.block.stop])
-        level = level - (own - level - known).clamp(max=0.0).exp().clamp_min(_LEAST_WEIGHT).log()
-    directions = _directions(head, scores, level, scouts[None] == answers[:, None], tolerance)
+        level = level - (own - level - reference.view(path.shape)).clamp(max=0.0).exp().clamp_min(_LEAST_WEIGHT).log()
+    directions = _directions(head, scores, level, scouts == answers[:, None, :, None], tolerance)
     rest, expected = _pass(head, path, level, answers, directions)
     total = rest + (own - level).exp()
-    embeddings = head.embedding(answers).to(hidden.dtype)  # (lines, hidden)
+    embeddings = head.embedding(answers).to(hidden.dtype)  # (paths, units, hidden)
     # The answer's own word is apart, so that a sure model's small gradient is not a difference of large ones.
-    slope = (head.slope(own) * rest)[..., None] * embeddings - torch.tensordot(directions[:, :-1], expected[:-1], 1)
-    missed = expected[-1].norm(dim=-1) / slope.norm(dim=-1).amax(0).clamp_min(torch.finfo(slope.dtype).tiny)  # (lines,)
+    slope = torch.einsum("nr,pruh->pnuh", -directions[:, :-1], expected[:, :-1])
+    slope += (head.slope(own) * rest)[..., None] * embeddings[:, None]
+    missed = expected[:, -1].norm(dim=-1) / slope.norm(dim=-1).amax(1).clamp_min(torch.finfo(slope.dtype).tiny)  # (paths, units)
     slope *= head.scale / total[..., None]
-    return path.restore(own - log_sum(total) - level), path.restore(slope), path.restore(missed.expand_as(total))
+    return (own - log_sum(total) - level).flatten(), slope.flatten(0, 2), missed[:, None].expand_as(total).flatten()
 
 
 def _directions(head: Head, scores: torch.Tensor, level: torch.Tensor, answer: torch.Tensor, tolerance: float) -> torch.Tensor:
     """D (nodes, rank) for the probabilities of all words but the answer, from some words' scores; the last column is the measure."""
     slope = None if head.cap is None else head.slope(scores)
-    shares = exponentials(scores, level).masked_fill_(answer, 0.0)  # (nodes, lines, some words)
-    found = span((shares if slope is None else shares * slope)[None], _PROBABILITIES * tolerance)
-    nodes = len(scores)
-    directions = torch.eye(nodes).to(scores) if found is None else found[0]
-    signs = torch.randint(0, 2, (nodes, 1), generator=torch.Generator().manual_seed(0)).to(scores) * 2 - 1
+    shares = exponentials(scores, level).masked_fill_(answer, 0.0)  # (paths, nodes, units, some words)
+    shares = shares if slope is None else shares.mul_(slope)
+    directions = axes(shares)
+    energy = torch.linalg.vector_norm(torch.einsum("nr,pnuw->pruw", directions, shares), dim=-1).square()
+    missed = energy.flip(1).cumsum(1).flip(1)  # by all directions from each on
+    allowed = (_PROBABILITIES * tolerance * torch.linalg.vector_norm(shares, dim=-1).amin(1, keepdim=True)).square()
+    directions = directions[:, : int((missed > allowed).any(2).any(0).sum())]
+    signs = torch.randint(0, 2, (len(directions), 1), generator=torch.Generator().manual_seed(0)).to(scores) * 2 - 1
     return torch.cat([directions, signs - directions @ (directions.T @ signs)], dim=1)
 
 
 def _pass(
     head: Head, path: _Path, level: torch.Tensor, answers: torch.Tensor, directions: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Σ exp(z - level) over all words but the answer (nodes, lines), and Dᵀ of their sum of f' E (rank, lines, hidden)."""
-    rank = directions.shape[1]
+    """Σ exp(z - level) over all words but the answer (paths, nodes, units), and Dᵀ of their sum of f' E (paths, rank, units, hidden)."""
+    paths, nodes, units = path.shape
     sums = torch.zeros_like(level)
-    expected = level.new_zeros(rank * path.lines, path.parts.shape[1])
+    expected = level.new_zeros(paths * directions.shape[1] * units, path.span.parts.shape[1])
     for words in head.pieces(level.numel()):
         scores = path.scores(head, words)
         slope = None if head.cap is None else head.slope(scores)
         shares = exponentials(scores, level)
-        inside = ((answers >= words.start) & (answers < words.stop)).nonzero()[:, 0]
-        shares[:, inside, answers[inside] - words.start] = 0.0
+        path_of, unit_of = ((answers >= words.start) & (answers < words.stop)).nonzero(as_tuple=True)
+        shares[path_of, :, unit_of, answers[path_of, unit_of] - words.start] = 0.0
         sums += shares.sum(-1)
         shares = shares if slope is None else shares.mul_(slope)
-        few = directions.T @ shares.flatten(1)  # (rank, lines * few words)
-        expected.addmm_(few.view(rank * path.lines, -1), head.embedding(words).to(few.dtype))
-    return sums, expected.view(rank, path.lines, -1)
+        few = torch.matmul(directions.T, shares.view(paths, nodes, -1))  # (paths, rank, units * few words)
+        expected.addmm_(few.view(len(expected), -1), head.embedding(words).to(few.dtype))
+    return sums, expected.view(paths, -1, units, expected.shape[1])
