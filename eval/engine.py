@@ -16,6 +16,7 @@ import torch
 
 from rml_lama.errors import ScoreError
 from rml_lama.eval.models import LoadedModel
+from rml_lama.eval.passes import Rows, kept_numbers, passes
 from rml_lama.eval.prefix import Layout, lay_out
 from rml_lama.eval.rows import Growth, grow_rows
 from rml_lama.eval.sites import Site, find_sites
@@ -28,24 +29,6 @@ from rml_lama.eval.vocabulary_spans import with_gradient
 __all__ = ["Engine", "Opened", "Rows"]
 
 _BYTES = 1 << 30  # of activations that a pass keeps for its backward
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Changed FFN outputs of one layer: `outputs` (rows, hidden), each for the unit that `owner` (rows,) names.
-
-    Where they are `nodes` points on the paths of some units, in the order (nodes, units), work is shared between them.
-    """
-
-    owner: torch.Tensor
-    outputs: torch.Tensor
-    nodes: int = 1
-
-    def part(self, start: int, stop: int) -> Rows:
-        """Some of the rows."""
-        owner, units = self.owner[start:stop], len(self.owner) // self.nodes
-        whole = start % units == 0 and len(owner) % units == 0
-        return Rows(owner, self.outputs[start:stop], len(owner) // units if whole else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +66,7 @@ class Engine:
         self._maps = linear_maps(site.layer for site in self.sites) if self.model.dtype in (torch.float32, torch.float64) else []
         self._tolerance = tolerance
         self._tails: list[Tail] = find_tails(self.model, self.sites, self.probe())
+        self._kept = kept_numbers(self.model, self.sites, self.probe())
 
     @property
     def device(self) -> torch.device:
@@ -124,7 +108,7 @@ class Engine:
         less precision where F is smaller than that of the unchanged unit.
         """
         parts: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {layer: [] for layer in sorted(rows)}
-        for chunk in self._chunks(opened, rows):
+        for chunk in self._passes(opened, rows):
             for layer, found in self._pass(opened, chunk, gradient=gradient, relative=relative).items():
                 parts[layer].append(found)
         return {layer: (torch.cat([a for a, _ in found]), torch.cat([b for _, b in found])) for layer, found in parts.items() if found}
@@ -268,28 +252,11 @@ class Engine:
         if tail.norm is not None and tail.kind == "closing":
             yield tail.norm.register_forward_pre_hook(before)
 
-    def _chunks(self, opened: Opened, rows: Mapping[int, Rows]) -> Iterator[dict[int, Rows]]:
-        """Rows in passes within the memory budget: cut between layers where possible, within a layer where needed."""
+    def _passes(self, opened: Opened, rows: Mapping[int, Rows]) -> Iterator[dict[int, Rows]]:
         width = max(value.shape[1] for name, value in opened.layout.inputs.items() if name.endswith("input_ids"))
-        keys = width + (opened.layout.prefix.length if opened.layout.prefix else 0)
-        numbers = width * (24 * self.hidden + 6 * max(site.neurons for site in self.sites)) + 4 * keys * self.hidden
-        each = numbers * torch.finfo(self.model.dtype).bits // 8  # bytes that a row keeps in one layer
-        chunk: dict[int, Rows] = {}
-        used = 0
-        for layer in sorted(rows):
-            cost = each * max(1, len(self.sites) - 1 - layer)
-            most = max(1, self._memory // cost)
-            units = len(rows[layer].owner) // rows[layer].nodes
-            most -= most % units if most > units else 0  # whole nodes
-            for start in range(0, len(rows[layer].owner), most):
-                part = rows[layer].part(start, start + most)
-                if chunk and (layer in chunk or used + cost * len(part.owner) > self._memory):
-                    yield chunk
-                    chunk, used = {}, 0
-                chunk[layer] = part
-                used += cost * len(part.owner)
-        if chunk:
-            yield chunk
+        keys = opened.layout.prefix.length if opened.layout.prefix else 0
+        numbers = width * self._kept + 4 * keys * self.hidden  # that a row keeps in one layer
+        return passes(rows, len(self.sites), numbers * torch.finfo(self.model.dtype).bits // 8, self._memory)
 
     def probe(self) -> dict[str, Any]:
         """A few tokens to run the model on."""
