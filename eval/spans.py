@@ -1,4 +1,4 @@
-"""Products of many rows with one matrix, done in the few directions that the rows span (docs/decisions/0012).
+"""Products of many rows with one matrix, done in the few directions that the rows span (docs/decisions/0011).
 
 The rows of one unit and layer differ in one number, the node α, and lie on a smooth curve: nodes x width numbers X are
 Q C with Q (nodes, nodes) orthonormal and most of C's vectors next to nothing. Then `X W = Q (C W)`, and the matrix meets
