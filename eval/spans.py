@@ -73,7 +73,8 @@ def axes(rows: torch.Tensor) -> torch.Tensor:
     sample = rows[..., ::step].movedim(1, 0).double()  # (nodes, paths, lines, some)
     sample = sample / torch.linalg.vector_norm(sample, dim=(0, 3), keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
     sample = sample.flatten(1)  # (nodes, columns)
-    return torch.linalg.eigh(sample @ sample.T).eigenvectors.flip(1).to(rows.dtype)
+    vectors: torch.Tensor = torch.linalg.eigh(sample @ sample.T).eigenvectors  # (nodes, nodes)
+    return vectors.flip(1).to(rows.dtype)
 
 
 @torch.no_grad()
@@ -115,7 +116,7 @@ def multiply(rows: torch.Tensor, weight: torch.Tensor, blocks: Sequence[Block], 
     sizes = [piece.numel() // inputs for piece in pieces]
     few = torch.cat([piece.reshape(-1, inputs) for piece in pieces]) @ weight
     result = rows.new_empty(*rows.shape[:-1], outputs)
-    first, *products = few.split(sizes)
+    first, *products = torch.split(few, sizes)
     result[: blocks[0].start] = first.view_as(result[: blocks[0].start])
     for block, found, product in zip(blocks, spans, products, strict=True):
         target = result[block.start : block.stop]

@@ -98,7 +98,9 @@ class Head:
             products += self._bias[chosen].to(products.dtype)
         if self.scale != 1.0:
             products *= self.scale
-        return products if self.cap is None else products.div_(self.cap).tanh_().mul_(self.cap)
+        if self.cap is not None:
+            products.div_(self.cap).tanh_().mul_(self.cap)
+        return products
 
     def own(self, hidden: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """The score of one word a row, (rows,)."""
@@ -129,7 +131,8 @@ class Head:
 
 def exponentials(scores: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
     """exp(scores - level), (..., words) and (...), in place."""
-    return scores.sub_(level[..., None]).clamp_max_(_MAX_EXPONENT).exp_()
+    shares: torch.Tensor = scores.sub_(level[..., None]).clamp_max_(_MAX_EXPONENT).exp_()
+    return shares
 
 
 def log_sum(sums: torch.Tensor) -> torch.Tensor:
