@@ -126,7 +126,8 @@ class Head:
         scores = self.logits(few, slice(None))
         best = (scores - scores.amax(-1, keepdim=True)).amax(0).topk(_SCOUTS).indices
         everywhere = torch.arange(0, self.words, self.words // _SCOUTS, device=hidden.device)
-        return torch.unique(torch.cat([best, everywhere]))
+        found: torch.Tensor = torch.unique(torch.cat([best, everywhere]))
+        return found
 
 
 def exponentials(scores: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
