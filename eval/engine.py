@@ -9,31 +9,26 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from rml_lama.errors import ScoreError
 from rml_lama.eval.models import LoadedModel
+from rml_lama.eval.passes import Rows, kept_numbers, passes
 from rml_lama.eval.prefix import Layout, lay_out
 from rml_lama.eval.rows import Growth, grow_rows
 from rml_lama.eval.sites import Site, find_sites
+from rml_lama.eval.spans import SHARE, Block, linear_maps, spanned
 from rml_lama.eval.tails import Tail, find_tails
 from rml_lama.eval.unit import Unit
 from rml_lama.eval.vocabulary import Head
+from rml_lama.eval.vocabulary_spans import with_gradient
 
 __all__ = ["Engine", "Opened", "Rows"]
 
 _BYTES = 1 << 30  # of activations that a pass keeps for its backward
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Changed FFN outputs of one layer: `outputs` (rows, hidden), each for the unit that `owner` (rows,) names."""
-
-    owner: torch.Tensor
-    outputs: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +48,7 @@ class Opened:
 
 
 class Engine:
-    """A model opened for attributions; `tolerance` is the probability that a mean may stand for in the head's gradient.
+    """A model opened for attributions; `tolerance` is their error for shared work, as a share of a path's largest gradient (0: none).
 
     Raises `ModelError` when the FFN neurons cannot be found; it says what was looked for.
     """
@@ -63,12 +58,15 @@ class Engine:
         self.encoder = bool(getattr(self.model.config, "is_encoder_decoder", False))
         self.causal = self.encoder or loaded.kind == "causal"
         self.sites: list[Site] = find_sites(self.model)
-        self.head = Head(self.model, tolerance=tolerance)
+        self.head = Head(self.model)
         self.hidden = int(self.sites[0].weight.shape[0])
         self._memory = memory
         self._pad = int(getattr(loaded.tokenizer, "pad_token_id", None) or 0)
         self._takes = set(inspect.signature(self.model.forward).parameters)
+        self._maps = linear_maps(site.layer for site in self.sites) if self.model.dtype in (torch.float32, torch.float64) else []
+        self._tolerance = tolerance
         self._tails: list[Tail] = find_tails(self.model, self.sites, self.probe())
+        self._kept = kept_numbers(self.model, self.sites, self.probe())
 
     @property
     def device(self) -> torch.device:
@@ -110,7 +108,7 @@ class Engine:
         less precision where F is smaller than that of the unchanged unit.
         """
         parts: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {layer: [] for layer in sorted(rows)}
-        for chunk in self._chunks(opened, rows):
+        for chunk in self._passes(opened, rows):
             for layer, found in self._pass(opened, chunk, gradient=gradient, relative=relative).items():
                 parts[layer].append(found)
         return {layer: (torch.cat([a for a, _ in found]), torch.cat([b for _, b in found])) for layer, found in parts.items() if found}
@@ -148,7 +146,7 @@ class Engine:
             if layer not in rows:
                 return None
             owner = rows[layer].owner
-            growth.add(owner)
+            growth.add(owner, rows[layer].nodes)
             leaves[layer] = rows[layer].outputs.to(self.model.dtype).detach().requires_grad_(gradient)
             entering = self._tails[layer].compose(opened.rest[layer][owner], leaves[layer])  # (rows, hidden)
             if output.shape[1] == 1:
@@ -156,11 +154,14 @@ class Engine:
             place = (torch.arange(len(owner), device=self.device), opened.layout.site[owner])
             return output[owner].index_put(place, entering)
 
-        with torch.set_grad_enabled(gradient):
+        with torch.set_grad_enabled(gradient), spanned(self._maps, growth, SHARE * self._tolerance):
             hidden = self.forward(opened.layout, growth, append)[base:]
         owner = growth.owner[base:]
         reference = opened.log_probability[owner] if relative else None
-        value, slope = self.objective(opened.units, opened.layout, hidden.detach(), owner, gradient=gradient, reference=reference)
+        blocks = [replace(block, start=block.start - base) for block in growth.blocks]
+        value, slope = self.objective(
+            opened.units, opened.layout, hidden.detach(), owner, gradient=gradient, reference=reference, blocks=blocks
+        )
         order = sorted(leaves)
         values = dict(zip(order, torch.split(value, [len(leaves[layer]) for layer in order]), strict=True))
         if not gradient:
@@ -178,8 +179,12 @@ class Engine:
         *,
         gradient: bool,
         reference: torch.Tensor | None = None,
+        blocks: Sequence[Block] = (),
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """log F (rows,) and its gradient in the last hidden states, (rows, columns, hidden); see `evaluate` for `reference`."""
+        """log F (rows,) and its gradient in the last hidden states, (rows, columns, hidden), by blocks of rows.
+
+        `reference` (rows,) is log F where the gradient will be multiplied by F.
+        """
         tokens = torch.tensor([[token for _, token in unit.targets] for unit in units], device=self.device)[owner]  # (rows, targets)
         columns = layout.predicting[owner]  # (rows, targets)
         rows = torch.arange(len(owner), device=self.device)[:, None].expand_as(columns)
@@ -189,7 +194,11 @@ class Engine:
             value, slope = self.head.difference(flat, tokens.flatten(), rivals.flatten())
         elif gradient:
             known = reference.to(flat) if reference is not None and tokens.shape[1] == 1 else None
-            value, slope = self.head.with_gradient(flat, tokens.flatten(), known)
+            targets = tokens.shape[1]
+            shared = (
+                [replace(block, start=block.start * targets, units=block.units * targets) for block in blocks] if self._tolerance else []
+            )
+            value, slope = with_gradient(self.head, flat, tokens.flatten(), blocks=shared, tolerance=self._tolerance, reference=known)
         else:
             value, slope = self.head.log_probability(flat, tokens.flatten()), flat
         if not bool(torch.isfinite(value).all()):
@@ -243,26 +252,11 @@ class Engine:
         if tail.norm is not None and tail.kind == "closing":
             yield tail.norm.register_forward_pre_hook(before)
 
-    def _chunks(self, opened: Opened, rows: Mapping[int, Rows]) -> Iterator[dict[int, Rows]]:
-        """Rows in passes within the memory budget: cut between layers where possible, within a layer where needed."""
+    def _passes(self, opened: Opened, rows: Mapping[int, Rows]) -> Iterator[dict[int, Rows]]:
         width = max(value.shape[1] for name, value in opened.layout.inputs.items() if name.endswith("input_ids"))
-        keys = width + (opened.layout.prefix.length if opened.layout.prefix else 0)
-        numbers = width * (24 * self.hidden + 6 * max(site.neurons for site in self.sites)) + 4 * keys * self.hidden
-        each = numbers * torch.finfo(self.model.dtype).bits // 8  # bytes that a row keeps in one layer
-        chunk: dict[int, Rows] = {}
-        used = 0
-        for layer in sorted(rows):
-            cost = each * max(1, len(self.sites) - 1 - layer)
-            most = max(1, self._memory // cost)
-            for start in range(0, len(rows[layer].owner), most):
-                part = Rows(rows[layer].owner[start : start + most], rows[layer].outputs[start : start + most])
-                if chunk and (layer in chunk or used + cost * len(part.owner) > self._memory):
-                    yield chunk
-                    chunk, used = {}, 0
-                chunk[layer] = part
-                used += cost * len(part.owner)
-        if chunk:
-            yield chunk
+        keys = opened.layout.prefix.length if opened.layout.prefix else 0
+        numbers = width * self._kept + 4 * keys * self.hidden  # that a row keeps in one layer
+        return passes(rows, len(self.sites), numbers * torch.finfo(self.model.dtype).bits // 8, self._memory)
 
     def probe(self) -> dict[str, Any]:
         """A few tokens to run the model on."""

@@ -128,7 +128,7 @@ def _apply(
         if len(owner):
             step = opened.outputs[layer][owner] - low[owner]
             outputs = low[owner] + alphas[:inner, None, None].to(low.dtype) * step  # (nodes, wanted units, hidden)
-            rows[layer] = Rows(owner.repeat(inner), outputs.flatten(0, 1))
+            rows[layer] = Rows(owner.repeat(inner), outputs.flatten(0, 1), inner)
     for layer, (value, slope) in engine.evaluate(opened, rows, relative=objective == "probability").items():
         owner = todo[layer].nonzero()[:, 0]
         if rule.nodes[0] == 0:

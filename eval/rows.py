@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import nn
 from transformers.cache_utils import DynamicLayer
+
+from rml_lama.eval.spans import Block
 
 __all__ = ["Growth", "RowCacheLayer", "grow_rows"]
 
@@ -27,11 +29,19 @@ class Growth:
 
     owner: torch.Tensor  # (rows,)
     base: int = field(init=False)
+    blocks: list[Block] = field(init=False, default_factory=list)  # of the rows behind the base
 
     def __post_init__(self) -> None:
         self.base = len(self.owner)
 
-    def add(self, owner: torch.Tensor) -> None:
+    def add(self, owner: torch.Tensor, nodes: int = 1) -> None:
+        """Rows join, in the order (nodes, sequences)."""
+        units = len(owner) // nodes
+        last = self.blocks[-1] if self.blocks else None
+        if last is not None and (last.nodes, last.units, last.stop) == (nodes, units, self.rows):
+            self.blocks[-1] = replace(last, paths=last.paths + 1)
+        else:
+            self.blocks.append(Block(self.rows, 1, nodes, units))
         self.owner = torch.cat([self.owner, owner])
 
     @property
