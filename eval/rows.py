@@ -56,9 +56,9 @@ class Growth:
             return value
         if name == "alibi":  # (sequences * heads, 1, keys)
             return value.reshape(self.base, -1, *value.shape[1:])[self.owner].flatten(0, 1)
-        if value.shape[0] != self.base or (self.base == 1 and value.shape[0] == 1):
+        if value.shape[0] != self.base:
             return value  # it is broadcast
-        return value[self.owner]
+        return value.expand(self.rows, *value.shape[1:]) if self.base == 1 else value[self.owner]
 
     def narrow(self, value: Any, rows: int) -> Any:
         """The inverse for what a layer hands to the next beside its rows: the base rows' part."""

@@ -85,7 +85,7 @@ def test_a_batch_of_different_lengths_equals_the_reference_in_single_precision(f
         assert distance(ours, naive_attribution(model, engine.sites, unit, quadrature("midpoint-4"), batch=3)) <= 1e-3
 
 
-@pytest.mark.parametrize("family", ["gpt2", "gemma3", "bloom", "mixtral", "bert", "mt5"])
+@pytest.mark.parametrize("family", ["gpt2", "gemma3", "bloom", "xglm", "mixtral", "bert", "mt5"])
 def test_pieces_equal_the_whole_and_a_batch_equals_singles(family: str) -> None:
     model = tiny(family)
     units = units_of(family)
