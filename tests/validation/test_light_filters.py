@@ -73,7 +73,11 @@ def test_every_phrasing_of_the_bank_is_in_its_script() -> None:
 
 def test_what_is_not_known_is_said_and_not_failed() -> None:
     unknown = template("la kapitalo de [X] estas [Y].", "xx")
-    for check in (Script(), Negation(), ExpectedLanguage({"langdetect": LangDetect()}, {"langdetect": 1.0}, {"default": 0.0}, References([]))):
+    for check in (
+        Script(),
+        Negation(),
+        ExpectedLanguage({"langdetect": LangDetect()}, {"langdetect": 1.0}, {"default": 0.0}, References([])),
+    ):
         verdict = check.check(unknown, NOTHING)
         assert verdict.passed
         assert math.isnan(verdict.score)
