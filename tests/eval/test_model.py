@@ -31,7 +31,9 @@ def test_gemma_names_capitals(gemma: LoadedModel, open_build: Path) -> None:
     chance = 1 / result.predictions["candidates"][0].as_py()
     assert result.languages["ja"]["P@1"].low > chance
     assert result.agreement is not None
-    assert result.agreement.overall["RankC"].low > 0.1
+    rankc = result.agreement.overall["RankC"]
+    assert rankc.value > 0.1
+    assert rankc.low > 2 * chance, "rankings at random have 1.6 times the chance of a right answer (docs/metrics.md)"
     row = result.predictions.to_pylist()[0]
     assert row["candidates"] > 100
     assert (result.signature.get("model") or "").startswith("gemma-3-270m-q4_k_m@")
