@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,9 @@ def test_full_rankings_equal_lm_pub_quiz(gemma: LoadedModel, open_build: Path, r
     """
     from lm_pub_quiz import Evaluator
 
-    gemma.tokenizer.padding_side = "right"
-    theirs = Evaluator.from_model(gemma.model, model_type="CLM", tokenizer=gemma.tokenizer)
+    tokenizer = copy.deepcopy(gemma.tokenizer)  # it takes the start token out of the one that it is given
+    tokenizer.padding_side = "right"
+    theirs = Evaluator.from_model(gemma.model, model_type="CLM", tokenizer=tokenizer)
     rows = pq.read_table(open_build / "data" / f"{language}.parquet").to_pylist()
     template_id = next(row["template_id"] for row in rows if row["relation"] == relation and row["causal"] and row["suffix"])
     chosen = [row for row in rows if row["template_id"] == template_id][:2]
