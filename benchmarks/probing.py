@@ -11,6 +11,7 @@ The yardstick is the machine's product of two 2048 x 2048 float32 matrices, meas
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import subprocess
@@ -103,7 +104,8 @@ def theirs(model: LoadedModel, best: bool, queries: list[Item]) -> dict[str, Any
     from lm_pub_quiz import Evaluator
 
     model.tokenizer.padding_side = "right"
-    evaluator = Evaluator.from_model(model.model, model_type="CLM", tokenizer=model.tokenizer)
+    # It takes the start token out of the tokenizer that it is given.
+    evaluator = Evaluator.from_model(model.model, model_type="CLM", tokenizer=copy.deepcopy(model.tokenizer))
 
     def score(item: Item, size: int) -> np.ndarray:
         answers = list(item.ask.candidates)
