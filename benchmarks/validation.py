@@ -30,6 +30,8 @@ from rml_lama.ledger import Ledger
 from rml_lama.records import Template, Verdict
 from rml_lama.validation.base import Context, Filter, Prepared
 from rml_lama.validation.embedding import EMBEDDED, Vectors, load_embedder
+from rml_lama.validation.fluency import Fluency
+from rml_lama.validation.forms import plain
 from rml_lama.validation.labels import build_labels
 from rml_lama.validation.leakage import answer_labels
 from rml_lama.validation.logistic import auc
@@ -136,9 +138,11 @@ def found_by(judged: Sequence[Judged]) -> str:
 
 
 def thresholds(args: argparse.Namespace) -> None:
-    """Quantiles of every filter's score over the bank; those of `language` by language."""
+    """Quantiles of every filter's score over the bank; those of `language` by language; what a character costs `fluency`."""
+    bank = read_bank()
     with memo(args.cache) as kept:
-        judged = judge_all(read_bank(), make_filters(args.preset, resources(kept, args.facts, args.fluency)))
+        filters = make_filters(args.preset, resources(kept, args.facts, args.fluency))
+        judged = judge_all(bank, filters)
     scores: dict[str, list[Verdict]] = defaultdict(list)
     for one in judged:
         for verdict in one.verdicts:
@@ -155,6 +159,25 @@ def thresholds(args: argparse.Namespace) -> None:
         margins[one.template.language] += [verdict.score for verdict in one.verdicts if verdict.filter == "language"]
     for code, values in margins.items():
         print(f"{code} = {min(np.floor(np.nanquantile(values, 0.004) * 100) / 100, 0.0)}")
+    for check in filters:
+        if isinstance(check, Fluency):
+            print("slopes:", ", ".join(f"{code} = {value:.2f}" for code, value in slopes(check, bank).items()))
+
+
+def slopes(fluency: Fluency, bank: Sequence[Template]) -> dict[str, float]:
+    """Nats a character around the slots by language: least squares within sets. `default` is the median."""
+    sets: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
+    for template in bank:
+        if (template.language, template.relation) in fluency.facts:
+            sets[template.language, template.relation].append(fluency.measure(template, plain(template.text)))
+    centred: dict[str, list[np.ndarray]] = defaultdict(list)
+    for (code, _), measured in sets.items():
+        centred[code].append(np.array(measured) - np.mean(measured, axis=0))
+    found = {}
+    for code, groups in centred.items():
+        nats, length = np.concatenate(groups).T
+        found[code] = float(nats @ length / (length @ length))
+    return {"default": float(np.median(list(found.values()))), **found}
 
 
 def pairs(args: argparse.Namespace) -> None:

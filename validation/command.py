@@ -142,7 +142,7 @@ def _resources(out: Path | None, facts: Path | None, options: Options) -> Iterat
             except OSError as error:
                 raise OutputError(f"cannot write to {out}: {error.strerror}") from error
         memo = Memo(ledger, progress=options.progress)
-        yield Resources(References(read_bank()), answers, {}, translations, memo, scorer=options.scorer)
+        yield Resources(References(read_bank()), answers, labels, translations, memo, scorer=options.scorer)
 
 
 def _write_report(out: Path, report: Report) -> None:

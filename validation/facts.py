@@ -1,4 +1,4 @@
-"""Checks of facts: labels against CLDR, the script of labels, duplicate triples, subjects with several answers.
+"""Checks of facts: labels against CLDR, the script of labels, duplicate triples, subjects with several answers or their answer in them.
 
 They report and do not drop: mLAMA's labels are what they are. Each finding is a row like those of the `rejected` config.
 """
@@ -14,6 +14,7 @@ from babel import Locale
 
 from rml_lama.languages import LANGUAGES
 from rml_lama.records import Fact, Reject
+from rml_lama.validation.leakage import answer_given
 
 __all__ = ["check_facts"]
 
@@ -22,8 +23,8 @@ _NATIVE = tuple(code for code, row in LANGUAGES.items() if row.scripts != ("LATI
 
 
 def check_facts(facts: Sequence[Fact]) -> list[Reject]:
-    """Every finding, in the order: duplicates, several answers, labels in another script, labels that CLDR has otherwise."""
-    return [*_duplicates(facts), *_several_answers(facts), *_foreign_labels(facts), *_unlike_cldr(facts)]
+    """Every finding, in the order: duplicates, several answers, answers in subjects, labels in another script, unlike CLDR's."""
+    return [*_duplicates(facts), *_several_answers(facts), *_given_away(facts), *_foreign_labels(facts), *_unlike_cldr(facts)]
 
 
 def _duplicates(facts: Iterable[Fact]) -> Iterator[Reject]:
@@ -44,6 +45,21 @@ def _several_answers(facts: Iterable[Fact]) -> Iterator[Reject]:
             share = round(several / len(answers), 4)
             reason = f"{several} of {len(answers)} subjects have several answers"
             yield Reject(STAGE, "several-answers", "", relation, relation, reason, share, 0.0, several)
+
+
+def _given_away(facts: Iterable[Fact]) -> Iterator[Reject]:
+    """One row for each language and relation: subjects that hold their answer, as it is or inflected."""
+    given: dict[tuple[str, str], list[str]] = defaultdict(list)
+    total = Counter[tuple[str, str]]()
+    for fact in facts:
+        for code, (subject, obj) in fact.labels.items():
+            total[code, fact.relation] += 1
+            if answer_given(subject, obj, code):
+                given[code, fact.relation].append(f"{subject} ({obj})")
+    for (code, relation), found in sorted(given.items()):
+        count = len(found)
+        reason = f"{count} of {total[code, relation]} subjects give the answer away, {found[0]} among them"
+        yield Reject(STAGE, "answer-in-subject", code, relation, relation, reason, round(count / total[code, relation], 4), 0.0, count)
 
 
 def _foreign_labels(facts: Sequence[Fact]) -> Iterator[Reject]:

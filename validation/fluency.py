@@ -1,11 +1,13 @@
-"""Is a phrasing as likely a sentence as the other phrasings of its relation, filled with the same names?
+"""Is a phrasing as likely a sentence as the other phrasings of its relation, filled with the same facts?
 
-The log-likelihood of the filled phrasing under a causal language model, in nats a character, minus the median of the reference
-phrasings of the same set filled alike: what the language, the relation and the names cost falls out.
+The log-likelihood of the filled phrasing under a causal language model, in nats, minus the median of the reference phrasings of
+the same set filled alike: what the language, the relation and the names cost falls out. A longer phrasing costs more; so each
+reference is charged its language's nats a character for the difference in length.
 """
 
 from __future__ import annotations
 
+import random
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +19,10 @@ from rml_lama.validation.forms import filled, plain, presented
 from rml_lama.validation.memo import Memo
 from rml_lama.validation.references import References
 
-__all__ = ["NEUTRAL", "Fluency", "Likelihoods", "Scorer"]
+__all__ = ["FACTS", "Fluency", "Likelihoods", "Scorer"]
 
-NEUTRAL = (("X", "Y"),)
+FACTS = 2  # fills of a phrasing, drawn by seed
+SHORT = 40  # characters of both names of a fill, where a relation has such facts
 DIGITS = 2
 
 
@@ -51,36 +54,49 @@ class Likelihoods:
 
 @dataclass(frozen=True, slots=True)
 class Fluency:
-    """Pass when the phrasing is not much less likely than the reference phrasings of its set."""
+    """Pass when the phrasing is not much less likely than the reference phrasings of its set.
+
+    `slopes` are nats a character of text around the slots, by language, with a `default`; `facts` are labels of subjects and
+    answers by language and relation, of which `FACTS` are filled in. A relation without facts is not judged.
+    """
 
     references: References
     likelihoods: Likelihoods
     threshold: float
-    fills: Mapping[tuple[str, str], Sequence[tuple[str, str]]]
+    slopes: Mapping[str, float]
+    facts: Mapping[tuple[str, str], Sequence[tuple[str, str]]]
     name: str = "fluency"
 
     def prepare(self, templates: Sequence[Template], context: Context) -> None:
-        texts = {text for template in templates for text in (self._texts(template, plain(template.text)), *self._peers(template, context))}
+        known = (one for one in templates if self.facts.get((one.language, one.relation)))
+        texts = {self._fill(one, text) for one in known for text in (plain(one.text), *self._peers(one, context))}
         self.likelihoods.of(sorted(texts))
 
     def check(self, template: Template, context: Context) -> Verdict:
+        if not self.facts.get((template.language, template.relation)):
+            return not_judged(self.name, self.threshold, f"no facts of {template.language} {template.relation} to fill in")
         peers = self._peers(template, context)
         if not peers:
             return not_judged(self.name, self.threshold, "no other phrasing of the relation to compare with")
-        own, *others = (self._rate(texts) for texts in (self._texts(template, plain(template.text)), *peers))
-        score = round(own - statistics.median(others), 4)
-        reason = f"{own:.2f} nats a character, the median of {len(others)} others {statistics.median(others):.2f}"
-        return Verdict.at_least(self.name, score=score, threshold=self.threshold, reason=reason)
+        slope = self.slopes.get(template.language, self.slopes["default"])
+        nats, length = self.measure(template, plain(template.text))
+        expected = [other + slope * (length - characters) for other, characters in (self.measure(template, peer) for peer in peers)]
+        middle = statistics.median(expected)
+        reason = f"{nats:.1f} nats, {middle:.1f} expected from the median of {len(peers)} others"
+        return Verdict.at_least(self.name, score=round(nats - middle, 4), threshold=self.threshold, reason=reason)
 
-    def _peers(self, template: Template, context: Context) -> list[tuple[str, ...]]:
+    def measure(self, template: Template, text: str) -> tuple[float, int]:
+        """Mean nats over the fills of a plain phrasing of the template's set, and its characters around the slots."""
+        found = self.likelihoods.of([self._fill(template, text)])[0]
+        return statistics.fmean(found), len(presented(text, template.language)) - len("[X][Y]")
+
+    def _peers(self, template: Template, context: Context) -> list[str]:
         own = plain(template.text)
-        texts = self.references.others(template) or sorted({plain(other.text) for other in context.siblings_of(template)} - {own})
-        return [self._texts(template, text) for text in texts]
+        return self.references.others(template) or sorted({plain(other.text) for other in context.siblings_of(template)} - {own})
 
-    def _texts(self, template: Template, text: str) -> tuple[str, ...]:
-        sentence = presented(text, template.language)
-        return tuple(filled(sentence, *fill) for fill in (*NEUTRAL, *self.fills.get((template.language, template.relation), ())))
-
-    def _rate(self, texts: tuple[str, ...]) -> float:
-        """Nats a character over all fills."""
-        return sum(self.likelihoods.of([texts])[0]) / sum(map(len, texts))
+    def _fill(self, template: Template, text: str) -> tuple[str, ...]:
+        code, relation = template.language, template.relation
+        facts = self.facts[code, relation]
+        short = [fact for fact in facts if sum(map(len, fact)) <= SHORT] or facts
+        drawn = random.Random(f"{code} {relation}").sample(short, min(FACTS, len(short)))
+        return tuple(filled(presented(text, code), *fact) for fact in drawn)

@@ -1,8 +1,8 @@
-"""Refuse a phrasing that names an answer of its relation, and find queries whose text holds their answer.
+"""Refuse a phrasing that names an answer of its relation, and find texts that hold an answer (facts whose subject gives it away).
 
 A phrasing leaks when a label of one of the relation's objects stands in it, whole and between word boundaries (anywhere, in
-scripts without spaces). A query leaks when its answer, or an inflected form of it (the same stem with up to three other
-letters at the end), stands outside the blank. The score is the number of leaked answers, the threshold 0.
+scripts without spaces). A text gives an answer when each of its words stands there, as it is or inflected (the same stem with
+up to three other letters at the end). The score is the number of leaked answers, the threshold 0.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rml_lama.languages import LANGUAGES
-from rml_lama.records import Query, Template, Verdict
+from rml_lama.records import Template, Verdict
 from rml_lama.validation.base import Context, not_judged
 
-__all__ = ["Leakage", "answer_labels", "leaked_answers", "query_leaks"]
+__all__ = ["Leakage", "answer_given", "answer_labels", "leaked_answers"]
 
 MAX_WORDS = 8  # of a label that is looked for
 MAX_CHARACTERS = 24  # of one in a script without spaces
@@ -68,17 +68,20 @@ def answer_labels(labels: Iterable[tuple[str, str]], code: str) -> frozenset[str
     return frozenset(form for form in forms if len(form) >= least)
 
 
-def query_leaks(query: Query) -> list[str]:
-    """The words outside the blank that are the answer or an inflected form of a word of it; one rule for all its words.
+def answer_given(text: str, answer: str, code: str) -> list[str]:
+    """The words of a text that are the answer, or inflected forms of its words; empty when a word of the answer is not there.
 
-    A query leaks only when every word of the answer is found.
+    >>> answer_given("Die Berliner Mauer stand in", "Berlin", "de")
+    ['berliner']
     """
-    outside = f"{query.prompt} {query.suffix}"
-    if not _spaced(query.language):
-        return [query.answer] if len(query.answer) > 1 and query.answer in outside else []
-    there = [word.lower() for word in _WORD.findall(outside)]
-    found = [next((word for word in there if _same_stem(word, part)), "") for part in map(str.lower, _WORD.findall(query.answer))]
-    return found if found and all(found) else []
+    if not _spaced(code):
+        return [answer] if len(answer) > 1 and answer in text else []
+    text, parts = text.lower(), _WORD.findall(answer.lower())
+    if not parts or any(part[:MIN_STEM] not in text for part in parts):
+        return []
+    there = _WORD.findall(text)
+    found = [next((word for word in there if _same_stem(word, part)), "") for part in parts]
+    return found if all(found) else []
 
 
 def _same_stem(word: str, part: str) -> bool:

@@ -83,8 +83,8 @@ REGISTRY: dict[str, Factory] = {
     ),
     "causal": lambda resources, *, threshold: CausalPrefix(resources.vectors, load_prototypes(), threshold),
     "paraphrase": lambda resources, *, threshold: Paraphrase(resources.references, resources.vectors, threshold),
-    "fluency": lambda resources, *, threshold: Fluency(
-        resources.references, Likelihoods(_scorer(resources), resources.memo), threshold, resources.fills
+    "fluency": lambda resources, *, threshold, slopes: Fluency(
+        resources.references, Likelihoods(_scorer(resources), resources.memo), threshold, slopes, resources.fills
     ),
 }
 NEEDS_SCORER = ("fluency",)

@@ -10,12 +10,12 @@ import pytest
 from langdetect import DetectorFactory
 
 from rml_lama.builders.bank import read_bank
-from rml_lama.records import Query, Template
+from rml_lama.records import Template
 from rml_lama.validation.base import Context
 from rml_lama.validation.detectors import DETECTORS, LangDetect, Lingua, Py3LangId, margin
 from rml_lama.validation.forms import bare
 from rml_lama.validation.language import ExpectedLanguage
-from rml_lama.validation.leakage import Leakage, answer_labels, query_leaks
+from rml_lama.validation.leakage import Leakage, answer_given, answer_labels
 from rml_lama.validation.negation import Negation, negators
 from rml_lama.validation.order import Order
 from rml_lama.validation.references import References
@@ -176,18 +176,21 @@ def test_leaked_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "answer", "leaks"),
+    ("code", "text", "answer", "given"),
     [
-        ("The Berlin Wall stood in ", "Berlin", True),
-        ("Die Berliner Mauer stand in ", "Berlin", True),
-        ("The New Yorker is printed in ", "New York", True),
-        ("The capital of France is ", "Paris", False),
-        ("The new york is in ", "Yorkshire", False),
+        ("en", "The Berlin Wall stood in ", "Berlin", ["berlin"]),
+        ("de", "Die Berliner Mauer stand in ", "Berlin", ["berliner"]),
+        ("en", "The New Yorker is printed in ", "New York", ["new", "yorker"]),
+        ("en", "The capital of France is ", "Paris", []),
+        ("en", "The new york is in ", "Yorkshire", []),
+        ("fi", "Helsingin yliopisto", "Helsinki", ["helsingin"]),
+        ("ja", "東京大学", "東京", ["東京"]),
+        ("ja", "京都大学", "東京", []),
+        ("en", "Anything", "!", []),
     ],
 )
-def test_queries_that_hold_their_answer(prompt: str, answer: str, leaks: bool) -> None:
-    query = Query("q", "f", "P36", "en", "t", "s", prompt, ".", prompt + "[Y].", answer, (answer,), True, True, False, True, "", "")
-    assert bool(query_leaks(query)) == leaks
+def test_texts_that_give_the_answer(code: str, text: str, answer: str, given: list[str]) -> None:
+    assert answer_given(text, answer, code) == given
 
 
 def test_texts_too_short_for_detectors_are_told_by_their_words(references: References) -> None:

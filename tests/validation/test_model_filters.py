@@ -31,6 +31,7 @@ from rml_lama.validation.runner import judge_all
 
 BANK = read_bank(("en", "de"))
 NOTHING = Context()
+FACTS = {(one.language, one.relation): [("France", "Paris")] for one in BANK}
 
 
 class Grams:
@@ -153,15 +154,31 @@ def test_of_two_near_duplicates_the_longer_is_refused_in_any_order() -> None:
 
 def test_fluency_is_measured_against_the_other_phrasings_filled_alike() -> None:
     references = References([template("The capital of [X] is [Y]."), template("[X] is ruled from [Y].")])
-    check = Fluency(references, Likelihoods(Lengths(), Memo()), -0.5, {("en", "P36"): [("France", "Paris")]})
+    facts = {("en", "P36"): [("France", "Paris"), ("Italy", "Rome"), ("Kyrgyzstan" * 5, "Bishkek")]}
+    check = Fluency(references, Likelihoods(Lengths(), Memo()), -20.0, {"default": -1.0}, facts)
     usual, odd = check.check(template("The city of [X] is [Y]."), NOTHING), check.check(template("Qqqq of [X] qq [Y]."), NOTHING)
-    assert usual.score == 0.0
+    assert usual.score == 0.0, "as long as it is, at a nat a character"
     assert usual.passed
-    assert odd.score < -2
+    assert odd.score == -45.0, "nine nats more for each of five letters"
     assert not odd.passed
-    assert "the median of 2 others -1.00" in odd.reason
-    alone = Fluency(References(()), Likelihoods(Lengths(), Memo()), -0.5, {})
-    assert math.isnan(alone.check(template("[X] [Y]"), NOTHING).score)
+    assert odd.reason == "-68.0 nats, -23.0 expected from the median of 2 others"
+
+
+def test_a_longer_phrasing_is_not_less_fluent_for_its_length() -> None:
+    references = References([template("[X]: [Y]."), template("The capital of [X] is [Y].")])
+    for slope, score in ((-1.0, 0.0), (-0.5, -15.25)):
+        check = Fluency(references, Likelihoods(Lengths(), Memo()), -1.0, {"default": 0.0, "en": slope}, {("en", "P36"): [("a", "b")]})
+        long = template("It is well known that the capital of [X] is [Y].")
+        assert check.check(long, NOTHING).score == score
+
+
+def test_fluency_needs_facts_and_another_phrasing() -> None:
+    facts = {("en", "P36"): [("France", "Paris")]}
+    for references, known, why in ((References(()), facts, "no other phrasing"), (References(BANK), {}, "no facts of en P36")):
+        verdict = Fluency(references, Likelihoods(Lengths(), Memo()), -0.5, {"default": -1.0}, known).check(template("[X] [Y]"), NOTHING)
+        assert math.isnan(verdict.score)
+        assert verdict.passed
+        assert why in verdict.reason
 
 
 def test_what_was_asked_is_never_asked_again(tmp_path: Path) -> None:
@@ -183,7 +200,7 @@ def filters() -> list[Filter]:
         RelationMargin(found, proto, references, 0.0),
         CausalPrefix(found, proto, 0.0),
         Paraphrase(references, found, 0.0),
-        Fluency(references, Likelihoods(Lengths(), Memo()), -1.0, {}),
+        Fluency(references, Likelihoods(Lengths(), Memo()), -1.0, {"default": -1.0}, FACTS),
     ]
 
 

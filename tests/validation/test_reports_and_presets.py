@@ -109,10 +109,12 @@ def test_fact_checks() -> None:
         fact("Q1", "Q2", {"en": ("France", "Paris"), "ru": ("France", "Париж"), "de": ("Frankreich", "Paris")}),
         fact("Q1", "Q3", {"en": ("France", "Lyon"), "ru": ("Франция", "Лион"), "de": ("Frankenreich", "Lyon")}),
         fact("Q1", "Q3", {"en": ("France", "Lyon")}),
+        fact("Q4", "Q5", {"en": ("Parisian suburbs", "Paris")}),
     ]
     found = {(reject.filter, reject.language): reject for reject in check_facts(facts)}
     assert found["duplicate", ""].reason == "the triple occurs 2 times"
-    assert found["several-answers", ""].score == 1.0
+    assert found["several-answers", ""].score == 0.5
+    assert found["answer-in-subject", "en"].reason == "1 of 4 subjects give the answer away, Parisian suburbs (Paris) among them"
     assert found["label-script", "ru"].reason == "1 of 4 labels hold no letter of Russian"
     assert "Frankenreich (CLDR: Frankreich)" in found["label-cldr", "de"].reason
     assert check_facts([fact("Q1", "Q2", {"en": ("France", "Paris")})]) == []
