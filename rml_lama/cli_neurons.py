@@ -19,7 +19,7 @@ from rml_lama.terminal import (
     Revision,
     Seed,
     TemplateKind,
-    progress_bar,
+    progress_steps,
     split,
 )
 
@@ -80,12 +80,7 @@ def localize(
     if dry_run:
         typer.echo(plan_localization(model, data, options, device=device, revision=revision))
         return
-    with progress_bar() as bar:
-        task = bar.add_task("loading the model", total=None)
-
-        def step(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-
+    with progress_steps("loading the model") as step:
         result = localize_(model, data, options, out=out, device=device, revision=revision, progress=step)
     typer.echo(result.table())
     typer.echo(str(result.signature))

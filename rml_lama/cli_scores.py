@@ -21,7 +21,7 @@ from rml_lama.terminal import (
     Revision,
     Seed,
     TemplateKind,
-    progress_bar,
+    progress_steps,
     split,
 )
 
@@ -86,19 +86,14 @@ def evaluate(
         dtype=dtype,
         seed=seed,
     )
-    load: dict[str, object] = {"device": device, "device_map": device_map, "quantization": quantization, "revision": revision}
-    load["trust_remote_code"] = trust_remote_code
+    load: dict[str, object] = {"device": device, "device_map": device_map, "quantization": quantization}
+    load |= {"revision": revision, "trust_remote_code": trust_remote_code}
     if dry_run:
         typer.echo(plan(data, options))
         if model == DEMO or Path(model).exists():  # nothing is downloaded for an estimate
             typer.echo(estimate(model, data, options, load=load))
         return
-    with progress_bar() as bar:
-        task = bar.add_task("loading the model", total=None)
-
-        def step(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-
+    with progress_steps("loading the model") as step:
         result = evaluate_(model, data, options, out=out, load=load, progress=step)
     typer.echo(result.table())
     typer.echo(str(result.signature))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +28,7 @@ __all__ = [
     "Seed",
     "TemplateKind",
     "progress_bar",
+    "progress_steps",
     "split",
 ]
 
@@ -63,3 +66,11 @@ def progress_bar() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     quiet = logging.getLogger().getEffectiveLevel() > logging.INFO
     return Progress(*columns, console=console, disable=quiet or not console.is_terminal)
+
+
+@contextlib.contextmanager
+def progress_steps(first: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar with one task, which is called with what is done, of how many, and what is being done."""
+    with progress_bar() as bar:
+        task = bar.add_task(first, total=None)
+        yield lambda done, total, what: bar.update(task, completed=done, total=total, description=what)
