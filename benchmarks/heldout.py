@@ -37,6 +37,7 @@ RELATIONS = ("P17", "P30", "P36", "P37", "P103", "P407", "P495", "P1376")
 HELD_OUT = ("tr", "id")
 COUNTS = (1, 5, 10, 20, 50, 100)
 SOURCES = ("integrated", "replaced", "gradient", "activation")
+CONTRASTED = tuple(dict.fromkeys(recipe.source for recipe in PRESETS.values() if recipe.contrast))
 RULE = "gauss-kronrod-cubic"
 
 
@@ -53,7 +54,7 @@ def heldout(arguments: argparse.Namespace) -> dict[str, Any]:
     engine = Engine(loaded)
     groups = _queries(arguments.data, languages)
     chosen = _chosen(folder / "facts.json", loaded, arguments.data, groups, arguments.facts)
-    backgrounds = {source: _backgrounds(folder, engine, loaded, groups, chosen, languages, source, late) for source in SOURCES}
+    backgrounds = {source: _backgrounds(folder, engine, loaded, groups, chosen, languages, source, late) for source in CONTRASTED}
     done = []
     for number, fact in enumerate(chosen):
         path = folder / f"{fact}.json"
@@ -61,9 +62,8 @@ def heldout(arguments: argparse.Namespace) -> dict[str, Any]:
             if late() or any(found is None for found in backgrounds.values()):
                 continue
             start = time.perf_counter()
-            row = _fact(
-                engine, loaded, arguments.data, groups, chosen, fact, {source: found or {} for source, found in backgrounds.items()}
-            )
+            ready = {source: found or {} for source, found in backgrounds.items()}
+            row = _fact(folder, engine, loaded, arguments.data, groups, chosen, fact, ready)
             path.write_text(json.dumps(row), encoding="utf-8")
             print(f"{number + 1}/{len(chosen)} {fact} {time.perf_counter() - start:.0f} s", flush=True)
         done.append(json.loads(path.read_text(encoding="utf-8")))
@@ -130,7 +130,22 @@ def _backgrounds(
     return found
 
 
+def _attributed(path: Path, engine: Engine, loaded: LoadedModel, queries: Sequence[Query], source: Any = "integrated") -> list[Attributed]:
+    """Attributions, kept beside the results: another method or penalty costs no gradient."""
+    names = ("values", "activations", "probability", "certified", "residual", "effect", "nodes")
+    if not path.exists():
+        found = attribute(engine, loaded, queries, source=source, rule=RULE)
+        np.savez(path, **{name: np.array([getattr(one, name) for one in found]) for name in names})
+    with np.load(path) as stored:
+        columns = [stored[name] for name in names]
+    return [
+        Attributed(query, values, activations, *(column.item() for column in scalars))
+        for query, values, activations, *scalars in zip(queries, *columns, strict=True)
+    ]
+
+
 def _fact(
+    folder: Path,
     engine: Engine,
     loaded: LoadedModel,
     data: Path,
@@ -142,15 +157,15 @@ def _fact(
     split = split_queries(groups[fact], HELD_OUT)
     queries = split.locate
     known = known_queries(loaded, read_candidates(data, limit=30), queries, EvaluateConfig())
-    by_source = {source: attribute(engine, loaded, queries, source=source, rule=RULE) for source in SOURCES}
+    by_source = {source: _attributed(folder / f"{fact}-{source}.npz", engine, loaded, queries, source) for source in SOURCES}
     sets: dict[str, list[int]] = {}
     for name, recipe in PRESETS.items():
-        evidence = evidence_of(by_source[recipe.source], known, backgrounds[recipe.source], recipe)
+        evidence = evidence_of(by_source[recipe.source], known, backgrounds.get(recipe.source, {}), recipe)
         sets[name] = np.argsort(-recipe.score(evidence), kind="stable")[: max(COUNTS)].tolist()
     activations = np.mean([np.abs(one.activations) for one in by_source["integrated"]], axis=0)
     offsets = layer_offsets(engine)
     sets["random-matched"] = matched_random(np.array(sets["matrice"]), activations, offsets, seed=0).tolist()
-    sets |= _sanity(engine, loaded, groups, chosen, fact, by_source["integrated"], known, backgrounds["integrated"], offsets)
+    sets |= _sanity(folder, engine, loaded, groups, chosen, fact, by_source["integrated"], known, backgrounds["integrated"], offsets)
     rows = selectivity(engine, loaded, split, _unrelated(groups, chosen, fact), sets, COUNTS)
     certified = sum(one.certified for one in by_source["integrated"])
     return {
@@ -164,6 +179,7 @@ def _fact(
 
 
 def _sanity(
+    folder: Path,
     engine: Engine,
     loaded: LoadedModel,
     groups: dict[str, list[Query]],
@@ -183,7 +199,8 @@ def _sanity(
         if groups[name][0].relation == queries[0].relation and groups[name][0].answer != groups[fact][0].answer
     )
     answers = {query.language: query.answer for query in groups[other]}
-    wrong = attribute(engine, loaded, [replace(query, answer=answers[query.language]) for query in queries], rule=RULE)
+    relabelled = [replace(query, answer=answers[query.language]) for query in queries]
+    wrong = _attributed(folder / f"{fact}-wrong-labels.npz", engine, loaded, relabelled)
     names = generator.permutation([query.language for query in queries]).tolist()
     mixed = [replace(one, query=replace(one.query, language=name)) for one, name in zip(attributed, names, strict=True)]
     shuffled = []

@@ -19,11 +19,22 @@ from rml_lama.validation.forms import filled, plain, presented
 from rml_lama.validation.memo import Memo
 from rml_lama.validation.references import References
 
-__all__ = ["FACTS", "Fluency", "Likelihoods", "Scorer"]
+__all__ = ["FACTS", "Facts", "Fluency", "Likelihoods", "Scorer", "draw_facts"]
 
 FACTS = 2  # fills of a phrasing, drawn by seed
 SHORT = 40  # characters of both names of a fill, where a relation has such facts
 DIGITS = 2
+
+Facts = Mapping[tuple[str, str], Sequence[tuple[str, str]]]  # labels of subjects and answers, by language and relation
+
+
+def draw_facts(facts: Facts) -> dict[tuple[str, str], Sequence[tuple[str, str]]]:
+    """`FACTS` of each language and relation, short ones where there are any; the same whatever else is given."""
+    drawn: dict[tuple[str, str], Sequence[tuple[str, str]]] = {}
+    for (code, relation), known in facts.items():
+        short = [fact for fact in known if sum(map(len, fact)) <= SHORT] or known
+        drawn[code, relation] = random.Random(f"{code} {relation}").sample(short, min(FACTS, len(short)))
+    return drawn
 
 
 class Scorer(Protocol):
@@ -56,15 +67,15 @@ class Likelihoods:
 class Fluency:
     """Pass when the phrasing is not much less likely than the reference phrasings of its set.
 
-    `slopes` are nats a character of text around the slots, by language, with a `default`; `facts` are labels of subjects and
-    answers by language and relation, of which `FACTS` are filled in. A relation without facts is not judged.
+    `slopes` are nats a character of text around the slots, by language, with a `default`; `facts` are all filled in
+    (see `draw_facts`). A relation without facts is not judged.
     """
 
     references: References
     likelihoods: Likelihoods
     threshold: float
     slopes: Mapping[str, float]
-    facts: Mapping[tuple[str, str], Sequence[tuple[str, str]]]
+    facts: Facts
     name: str = "fluency"
 
     def prepare(self, templates: Sequence[Template], context: Context) -> None:
@@ -95,8 +106,5 @@ class Fluency:
         return self.references.others(template) or sorted({plain(other.text) for other in context.siblings_of(template)} - {own})
 
     def _fill(self, template: Template, text: str) -> tuple[str, ...]:
-        code, relation = template.language, template.relation
-        facts = self.facts[code, relation]
-        short = [fact for fact in facts if sum(map(len, fact)) <= SHORT] or facts
-        drawn = random.Random(f"{code} {relation}").sample(short, min(FACTS, len(short)))
-        return tuple(filled(presented(text, code), *fact) for fact in drawn)
+        facts = self.facts[template.language, template.relation]
+        return tuple(filled(presented(text, template.language), *fact) for fact in facts)

@@ -18,7 +18,7 @@ from rml_lama.validation.back_translation import BackTranslation
 from rml_lama.validation.base import Filter
 from rml_lama.validation.detectors import DETECTORS
 from rml_lama.validation.embedding import EMBEDDED, Vectors
-from rml_lama.validation.fluency import Fluency, Likelihoods, Scorer
+from rml_lama.validation.fluency import Fluency, Likelihoods, Scorer, draw_facts
 from rml_lama.validation.language import ExpectedLanguage
 from rml_lama.validation.leakage import Leakage
 from rml_lama.validation.memo import Memo
@@ -84,7 +84,7 @@ REGISTRY: dict[str, Factory] = {
     "causal": lambda resources, *, threshold: CausalPrefix(resources.vectors, load_prototypes(), threshold),
     "paraphrase": lambda resources, *, threshold: Paraphrase(resources.references, resources.vectors, threshold),
     "fluency": lambda resources, *, threshold, slopes: Fluency(
-        resources.references, Likelihoods(_scorer(resources), resources.memo), threshold, slopes, resources.fills
+        resources.references, Likelihoods(_scorer(resources), resources.memo), threshold, slopes, draw_facts(resources.fills)
     ),
 }
 NEEDS_SCORER = ("fluency",)

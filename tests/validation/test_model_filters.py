@@ -20,7 +20,7 @@ from rml_lama.ledger import Ledger
 from rml_lama.records import Template
 from rml_lama.validation.base import Context, Filter
 from rml_lama.validation.embedding import Vectors, readable
-from rml_lama.validation.fluency import Fluency, Likelihoods
+from rml_lama.validation.fluency import Fluency, Likelihoods, draw_facts
 from rml_lama.validation.memo import Memo
 from rml_lama.validation.paraphrase import Diversity, Paraphrase, same_meaning
 from rml_lama.validation.presets import Resources, make_filters
@@ -155,7 +155,7 @@ def test_of_two_near_duplicates_the_longer_is_refused_in_any_order() -> None:
 def test_fluency_is_measured_against_the_other_phrasings_filled_alike() -> None:
     references = References([template("The capital of [X] is [Y]."), template("[X] is ruled from [Y].")])
     facts = {("en", "P36"): [("France", "Paris"), ("Italy", "Rome"), ("Kyrgyzstan" * 5, "Bishkek")]}
-    check = Fluency(references, Likelihoods(Lengths(), Memo()), -20.0, {"default": -1.0}, facts)
+    check = Fluency(references, Likelihoods(Lengths(), Memo()), -20.0, {"default": -1.0}, draw_facts(facts))
     usual, odd = check.check(template("The city of [X] is [Y]."), NOTHING), check.check(template("Qqqq of [X] qq [Y]."), NOTHING)
     assert usual.score == 0.0, "as long as it is, at a nat a character"
     assert usual.passed
