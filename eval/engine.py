@@ -113,6 +113,10 @@ class Engine:
                 parts[layer].append(found)
         return {layer: (torch.cat([a for a, _ in found]), torch.cat([b for _, b in found])) for layer, found in parts.items() if found}
 
+    def onset(self, opened: Opened, layer: int, owner: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+        """Where a layer's way from one FFN output to another, (rows, hidden), stops to matter: see `Tail.onset`."""
+        return self._tails[layer].onset(opened.rest[layer][owner], low, high)
+
     def unchanged(self, opened: Opened) -> torch.Tensor:
         """The gradient of log F in every layer's FFN output where nothing is changed, (layers, units, hidden): one pass."""
         units = torch.arange(len(opened.units), device=self.device)

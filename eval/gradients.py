@@ -63,7 +63,7 @@ def integrate(
     engine: Engine,
     units: Sequence[Unit],
     *,
-    rule: str = "gauss-kronrod-cubic",
+    rule: str = "gauss-kronrod-sinh",
     objective: Objective = "probability",
     baselines: Sequence[Sequence[torch.Tensor]] | None = None,
     tolerance: float = 0.01,
@@ -93,13 +93,13 @@ def integrate(
         torch.zeros(shape, dtype=torch.int64, device=engine.device),
     )
     todo = torch.ones(shape, dtype=torch.bool, device=engine.device)
-    for _ in range(1 + (doublings if start.coarse is not None else 0)):
+    for number in range(1 + (doublings if start.coarse is not None else 0)):
+        start = start.doubled() if number else start
         _apply(engine, opened, lows, objective, start, todo, state, full)
         limit = tolerance * effect.abs().clamp_min(floor)
         todo = state.residual > limit
         if not bool(todo.any()):
             break
-        start = start.doubled()
     return _attributions(engine, opened, baselines, full, state, state.residual <= limit)
 
 
@@ -120,15 +120,16 @@ def _apply(
     ends = rule.nodes[-1] == 1
     inner = len(rule) - int(ends)
     unchanged = engine.unchanged(opened) if ends else None  # (layers, units, hidden)
-    alphas = torch.as_tensor(rule.nodes, dtype=engine.dtype, device=engine.device)
-    weights = torch.as_tensor(rule.weights, dtype=engine.dtype, device=engine.device)
     rows: dict[int, Rows] = {}
+    weights: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # by layer: fine and coarse, (nodes, wanted units)
     for layer, low in enumerate(lows):
         owner = todo[layer].nonzero()[:, 0]
         if len(owner):
-            step = opened.outputs[layer][owner] - low[owner]
-            outputs = low[owner] + alphas[:inner, None, None].to(low.dtype) * step  # (nodes, wanted units, hidden)
-            rows[layer] = Rows(owner.repeat(inner), outputs.flatten(0, 1), inner)
+            low, high = low[owner], opened.outputs[layer][owner]
+            onset = engine.onset(opened, layer, owner, low, high)
+            alphas, *both = (torch.as_tensor(part, dtype=engine.dtype, device=engine.device) for part in rule.at(onset.cpu().numpy()))
+            outputs = low + alphas[:inner, :, None].to(low.dtype) * (high - low)  # (nodes, wanted units, hidden)
+            rows[layer], weights[layer] = Rows(owner.repeat(inner), outputs.flatten(0, 1), inner), (both[0], both[1])
     for layer, (value, slope) in engine.evaluate(opened, rows, relative=objective == "probability").items():
         owner = todo[layer].nonzero()[:, 0]
         if rule.nodes[0] == 0:
@@ -139,14 +140,14 @@ def _apply(
         scale = value.exp()[:, None] if objective == "probability" else 1.0
         slope = (slope * scale).view(len(rule), len(owner), -1)  # ∂F/∂o at each node
         step = (opened.outputs[layer][owner] - lows[layer][owner]).to(engine.dtype)
-        gradient = torch.einsum("k,kuh->uh", weights, slope)
+        fine, coarse = weights[layer]
+        gradient = torch.einsum("ku,kuh->uh", fine, slope)
         total = (gradient * step).sum(-1)  # Σ_j A_j, (wanted units,)
         state.gradients[layer, owner] = gradient
         state.residual[layer, owner] = (total - state.effect[layer, owner]).abs()
         state.nodes[layer, owner] = len(rule)
         if rule.coarse is not None:
-            coarse = torch.as_tensor(rule.coarse, dtype=engine.dtype, device=engine.device)
-            state.error[layer, owner] = ((torch.einsum("k,kuh->uh", coarse, slope) * step).sum(-1) - total).abs()
+            state.error[layer, owner] = ((torch.einsum("ku,kuh->uh", coarse, slope) * step).sum(-1) - total).abs()
 
 
 def _attributions(

@@ -1,8 +1,10 @@
 """Where an integral over α in [0, 1] is sampled, and with which weights.
 
-`gauss-kronrod-cubic-K` is the Kronrod rule of K nodes in t with α = t³. Models with a norm behind the FFN's output are
-invariant to its scale, so nearly all of the change happens at α near 0, where equal steps miss it and cubed nodes are
-dense. `linspace-S`, `left-S` and `midpoint-S` are the sums of other tools (docs/matrice.md).
+Models with a norm behind the FFN's output are invariant to its scale, so nearly all of the change happens at α near 0, where
+equal steps miss it. `gauss-kronrod-sinh-K` is the Kronrod rule of K nodes in t with α = sinh(R t) / sinh(R): even in t
+below an onset 1 / sinh(R) that each path has of its own, and even in log α above it (Johnston and Elliott 2005, "A sinh
+transformation for evaluating nearly singular boundary element integrals"). `gauss-kronrod-cubic-K` has α = t³ for all paths.
+`linspace-S`, `left-S` and `midpoint-S` are the sums of other tools (docs/matrice.md).
 """
 
 from __future__ import annotations
@@ -17,18 +19,22 @@ from rml_lama.errors import ConfigError
 
 __all__ = ["Quadrature", "kronrod", "quadrature"]
 
-_DEFAULT_NODES = 21  # on Gemma certifies nearly every layer at once; 15 would double half of them
-_NAME = re.compile(r"(gauss-kronrod-cubic|linspace|left|midpoint)(?:-(\d+))?$")
+_DEFAULT_NODES = {"gauss-kronrod-sinh": 15, "gauss-kronrod-cubic": 21}  # of other kinds: 20
+_NAME = re.compile(r"(gauss-kronrod-sinh|gauss-kronrod-cubic|linspace|left|midpoint)(?:-(\d+))?$")
 
 
 @dataclass(frozen=True, slots=True)
 class Quadrature:
-    """Nodes α and weights of `∫_0^1 f(α) dα ≈ Σ w_k f(α_k)`; `coarse` are the embedded Gauss rule's weights, if any."""
+    """Nodes α and weights of `∫_0^1 f(α) dα ≈ Σ w_k f(α_k)`; `coarse` are the embedded Gauss rule's weights, if any.
+
+    Of a `fitted` rule they are nodes and weights in t: `at` makes those in α.
+    """
 
     name: str
     nodes: np.ndarray  # (nodes,) float64
     weights: np.ndarray  # (nodes,) float64
     coarse: np.ndarray | None = None
+    fitted: bool = False
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -36,12 +42,30 @@ class Quadrature:
     def doubled(self) -> Quadrature:
         """The rule of the same kind with twice the nodes (one more where the kind needs an odd number)."""
         kind = self.name.rpartition("-")[0]
-        return quadrature(f"{kind}-{2 * len(self) + (kind == 'gauss-kronrod-cubic')}")
+        return quadrature(f"{kind}-{2 * len(self) + kind.startswith('gauss-kronrod')}")
+
+    def at(self, onset: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Nodes α, weights and coarse weights (zeros without an embedded rule), each (nodes, paths), for paths that begin to
+        saturate at α = `onset` (paths,), in (0, 1].
+
+        >>> nodes, weights, _ = quadrature("gauss-kronrod-sinh-15").at(np.array([1e-4]))
+        >>> round(float(weights[:, 0] @ nodes[:, 0] ** 2), 6), int((nodes < 1e-3).sum())
+        (0.333333, 6)
+        """
+        nodes, weights, coarse = (
+            np.repeat(part[:, None], len(onset), axis=1)
+            for part in (self.nodes, self.weights, np.zeros(len(self)) if self.coarse is None else self.coarse)
+        )
+        if not self.fitted:
+            return nodes, weights, coarse
+        reach = np.arcsinh(1 / onset)
+        slope = reach * np.cosh(reach * nodes) / np.sinh(reach)  # dα/dt
+        return np.sinh(reach * nodes) / np.sinh(reach), weights * slope, coarse * slope
 
 
 @functools.cache
 def quadrature(name: str) -> Quadrature:
-    """The rule of a name such as `gauss-kronrod-cubic`, `gauss-kronrod-cubic-31`, `linspace-20`, `left-20`, `midpoint-20`.
+    """The rule of a name such as `gauss-kronrod-sinh`, `gauss-kronrod-cubic-31`, `linspace-20`, `left-20`, `midpoint-20`.
 
     Raises `ConfigError` for another name or a number of nodes that the rule does not have.
 
@@ -53,8 +77,8 @@ def quadrature(name: str) -> Quadrature:
     """
     found = _NAME.match(name)
     if not found:
-        raise ConfigError(f"unknown quadrature {name!r}; known: gauss-kronrod-cubic-K, linspace-S, left-S, midpoint-S")
-    kind, count = found[1], int(found[2] or (_DEFAULT_NODES if found[1] == "gauss-kronrod-cubic" else 20))
+        raise ConfigError(f"unknown quadrature {name!r}; known: gauss-kronrod-sinh-K, -cubic-K, linspace-S, left-S, midpoint-S")
+    kind, count = found[1], int(found[2] or _DEFAULT_NODES.get(found[1], 20))
     if count < 2:
         raise ConfigError(f"the quadrature {name!r} needs at least 2 nodes")
     steps = np.arange(count)
@@ -69,8 +93,10 @@ def quadrature(name: str) -> Quadrature:
         raise ConfigError(f"a Gauss-Kronrod rule has an odd number of nodes, at least 7 (got {count} in {name!r})")
     places, fine, coarse = kronrod((count - 1) // 2)
     t = (places + 1) / 2  # from [-1, 1] to [0, 1]
+    if kind == "gauss-kronrod-sinh":
+        return Quadrature(f"{kind}-{count}", t, fine / 2, coarse / 2, fitted=True)
     slope = 3 * t**2 / 2  # dα/dt, and the half of the shorter interval
-    return Quadrature(f"gauss-kronrod-cubic-{count}", t**3, fine * slope, coarse * slope)
+    return Quadrature(f"{kind}-{count}", t**3, fine * slope, coarse * slope)
 
 
 def kronrod(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

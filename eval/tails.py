@@ -16,6 +16,9 @@ from rml_lama.eval.sites import Site
 
 __all__ = ["Tail", "find_tails"]
 
+_LITTLE = 1e-5  # of the way, for a slope
+_LEAST_ONSET = 1e-7
+
 Event = tuple[nn.Module, torch.Tensor, torch.Tensor]  # a module that ran, its input and output
 
 
@@ -42,6 +45,19 @@ class Tail:
             return rest + ffn
         output: torch.Tensor = rest + self.norm(ffn) if self.kind == "norm" else self.norm(rest + ffn)
         return output
+
+    @torch.no_grad()
+    def onset(self, rest: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+        """About the α at which what the layer gives stops growing evenly, for FFN outputs from `low` to `high`.
+
+        (rows, hidden) -> (rows,) in (0, 1]: half of where the slope at α = 0 would have carried it as far as it ends, or as far as
+        what was there. That is about sqrt(ε) by the output's size where a norm takes the output alone, 1 where nothing saturates.
+        """
+        little = max(_LITTLE, torch.finfo(high.dtype).eps / 4)
+        start = self.compose(rest, low)
+        slope = (self.compose(rest, low + little * (high - low)) - start) / little
+        step, size, slope = ((part.float().norm(dim=-1)) for part in (self.compose(rest, high) - start, start, slope))
+        return (torch.minimum(step, size) / slope.clamp_min(torch.finfo(torch.float32).tiny) / 2).clamp(_LEAST_ONSET, 1)
 
 
 @torch.no_grad()

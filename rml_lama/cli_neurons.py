@@ -39,7 +39,7 @@ def localize(
     limit_facts: LimitFacts = None,
     limit_templates: LimitTemplates = None,
     templates: TemplateKind = None,
-    quadrature: Annotated[str | None, typer.Option(help="gauss-kronrod-cubic-K, linspace-S, left-S or midpoint-S.")] = None,
+    quadrature: Annotated[str | None, typer.Option(help="gauss-kronrod-sinh-K, -cubic-K, linspace-S, left-S or midpoint-S.")] = None,
     objective: Annotated[str | None, typer.Option(help="probability or log-probability.")] = None,
     steps: Annotated[str | None, typer.Option(help="Answers of several tokens: stepwise, first or joint.")] = None,
     background: Annotated[int | None, typer.Option(help="Unrelated facts of each language, subtracted as a contrast.")] = None,

@@ -119,7 +119,7 @@ class LocalizeConfig:
     limit_templates: int = Field(default=0, ge=0)  # per relation and language, in bank order; 0: all
     templates: Literal["causal", "all"] = "causal"
     method: str = "matrice"
-    quadrature: str = "gauss-kronrod-cubic"
+    quadrature: str = "gauss-kronrod-sinh"
     objective: Literal["probability", "log-probability"] = "probability"
     steps: Literal["stepwise", "first", "joint"] = "stepwise"
     tolerance: float = Field(default=0.01, gt=0)  # of completeness, as a share of what the layer does

@@ -165,6 +165,33 @@ def test_what_does_not_converge_is_doubled() -> None:
     assert float((fine.residual / fine.effect.abs()).max()) < float((rough.residual / rough.effect.abs()).max())
 
 
+def test_the_onset_is_where_a_norm_saturates() -> None:
+    """sqrt(ε) by the output's root mean square, halved, where a norm takes the output; near 1 where it is simply added."""
+    engine = engine_of(tiny("gemma3").double(), "gemma3")
+    opened = engine.open(CAUSAL[:2])
+    owner, eps = torch.arange(2), 1e-6
+    for layer, output in enumerate(opened.outputs):
+        onset = engine.onset(opened, layer, owner, torch.zeros_like(output), output)
+        expected = torch.sqrt(eps / (output.square().mean(-1) + eps)) / 2
+        assert (onset <= 1.01 * expected).all(), "earlier where what is there already is small"
+        assert (onset > 0.01 * expected).all()
+    plain = engine_of(tiny("gpt2").double(), "gpt2")
+    opened = plain.open(CAUSAL[:2])
+    little = opened.outputs[0] * 1e-3
+    assert plain.onset(opened, 0, owner, torch.zeros_like(little), little).tolist() == pytest.approx([0.5, 0.5], rel=1e-3)
+
+
+def test_fitted_nodes_are_nearer_than_more_cubed_ones() -> None:
+    engine = engine_of(tiny("gemma3", spread=3.0).double(), "gemma3", tolerance=0.0)
+
+    def found(rule: str) -> torch.Tensor:
+        return torch.cat(integrate(engine, CAUSAL[:1], rule=rule, doublings=0)[0].values)
+
+    exact, fitted, cubed = map(found, ("gauss-kronrod-sinh-201", "gauss-kronrod-sinh-15", "gauss-kronrod-cubic-21"))
+    assert float((fitted - exact).abs().max()) < 0.2 * float((cubed - exact).abs().max())
+    assert float((fitted - exact).abs().max() / exact.abs().max()) < 1e-3
+
+
 class Rest(torch.nn.Module):
     """The rest of the model as a function of one layer's activations at the site: what captum's layer methods can read."""
 
