@@ -32,11 +32,12 @@ def dial(engine: Engine, unit: Unit, layers: list[int]) -> Any:
         .encode(x=alt.X("α:Q"), y=alt.Y("F:Q", title="P(answer)"), color=alt.Color("layer:N", title=None))
         .properties(width=520, height=240)
     )
-    nodes = [
-        {"α": float(alpha), "rule": name}
-        for name, rule in (("20 equal steps", "linspace-20"), ("21 Kronrod nodes, α = t³", "gauss-kronrod-cubic-21"))
-        for alpha in quadrature(rule).nodes
-    ]
+    nodes = [{"α": float(alpha), "rule": "20 equal steps"} for alpha in quadrature("linspace-20").nodes]
+    for layer in layers:
+        output = opened.outputs[layer]
+        onset = engine.onset(opened, layer, torch.zeros(1, dtype=torch.long), torch.zeros_like(output), output)
+        fitted, _, _ = quadrature("gauss-kronrod-sinh").at(onset.numpy())
+        nodes += [{"α": float(alpha), "rule": f"15 fitted nodes, layer {layer}"} for alpha in fitted[:, 0]]
     ticks = (
         alt.Chart(alt.InlineData(values=nodes))
         .mark_tick()

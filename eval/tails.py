@@ -57,7 +57,8 @@ class Tail:
         start = self.compose(rest, low)
         slope = (self.compose(rest, low + little * (high - low)) - start) / little
         step, size, slope = ((part.float().norm(dim=-1)) for part in (self.compose(rest, high) - start, start, slope))
-        return (torch.minimum(step, size) / slope.clamp_min(torch.finfo(torch.float32).tiny) / 2).clamp(_LEAST_ONSET, 1)
+        found: torch.Tensor = torch.minimum(step, size) / slope.clamp_min(torch.finfo(torch.float32).tiny) / 2
+        return found.clamp(_LEAST_ONSET, 1)
 
 
 @torch.no_grad()
