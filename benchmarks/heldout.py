@@ -38,7 +38,7 @@ from rml_lama.records import Query
 RELATIONS = ("P17", "P30", "P36", "P37", "P103", "P407", "P495", "P1376")
 HELD_OUT = ("tr", "id")
 COUNTS = (1, 5, 10, 20, 50, 100)
-SOURCES = ("integrated", "replaced", "gradient", "activation")
+SOURCES = ("integrated", "replaced", "gradient")
 CONTRASTED = tuple(dict.fromkeys(recipe.source for recipe in PRESETS.values() if recipe.contrast))
 RULES = {"replaced": "linspace-20"}  # others: the default
 MAIN = ("matrice", "mean-contrast", "dai2022", "amig", "neurgrad", "random-matched")  # measured at every k, others at one
@@ -166,6 +166,7 @@ def _fact(
     known = known_queries(loaded, read_candidates(data, limit=30), split.locate, EvaluateConfig())
     queries = [query for query in split.locate if known[query.query_id]]
     by_source = {source: _attributed(folder / f"{fact}-{source}.npz", engine, loaded, queries, source) for source in SOURCES}
+    by_source["activation"] = [replace(one, values=one.activations) for one in by_source["integrated"]]
     sets: dict[str, list[int]] = {}
     for name, recipe in PRESETS.items():
         evidence = evidence_of(by_source[recipe.source], known, backgrounds.get(recipe.source, {}), recipe)

@@ -7,7 +7,7 @@ AMIG's path), `gradient` the gradient at the activations, `activation` the activ
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -30,8 +30,9 @@ _BATCH = 4  # units opened together
 class Attributed:
     """One query: attributions and activations (neurons of all layers,), float32, and how far the integral can be trusted.
 
-    `probability` is P(answer), the product over its tokens. `residual` is the largest of any layer as a share of what it
-    may be (1 is the limit); `effect` the largest |F(a) - F(b)| of a layer; `nodes` the gradients that were taken.
+    `probability` is P(answer), the product over its tokens. `residual` is the largest of any layer as a share of what it may be
+    (1 is the limit; NaN, and certified, where nothing was integrated); `effect` the largest |F(a) - F(b)| of a layer; `nodes`
+    the gradients that were taken.
     """
 
     query: Query
@@ -67,7 +68,9 @@ def attribute(
         for (number, _), found in zip(group, _attribute_units(engine, loaded, units, source, options), strict=True):
             parts[number].append(found)
     tolerance, floor = options.get("tolerance", 0.01), options.get("floor", 0.01)
-    return [_joined(query, part, tolerance, floor) for query, part in zip(queries, parts, strict=True)]
+    joined = [_joined(query, part, tolerance, floor) for query, part in zip(queries, parts, strict=True)]
+    is_integral = source in ("integrated", "replaced")
+    return joined if is_integral else [replace(one, certified=True, residual=float("nan")) for one in joined]
 
 
 def _groups(wanted: Sequence[tuple[int, Unit]], batch: int) -> Iterator[list[tuple[int, Unit]]]:

@@ -234,6 +234,6 @@ def _finite(value: Any) -> float | None:
 
 def background_from(attributed: Sequence[Attributed], recipe: Recipe) -> Background:
     """The background of one language from attributions of its unrelated queries; what is not certified is left out."""
-    good = [one for one in attributed if one.certified or recipe.source in ("gradient", "activation")]
+    good = [one for one in attributed if one.certified]
     values = normalised(np.stack([one.values for one in good]), recipe.normalise) if good else np.zeros((0, 0), dtype=np.float32)
     return Background(values.astype(np.float32), tuple(one.query.relation for one in good), tuple(one.query.answer for one in good))

@@ -51,7 +51,7 @@ class Tail:
         """About the α at which what the layer gives stops growing evenly, for FFN outputs from `low` to `high`.
 
         (rows, hidden) -> (rows,) in (0, 1]: half of where the slope at α = 0 would have carried it as far as it ends, or as far as
-        what was there. That is about sqrt(ε) by the output's size where a norm takes the output alone, 1 where nothing saturates.
+        what was there. That is about sqrt(ε) by the output's size where a norm takes the output alone, a half where nothing saturates.
         """
         little = max(_LITTLE, torch.finfo(high.dtype).eps / 4)
         start = self.compose(rest, low)
