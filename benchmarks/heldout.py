@@ -30,7 +30,7 @@ from rml_lama.eval.gate import known_queries
 from rml_lama.eval.heldout import paired_difference, selectivity, split_queries
 from rml_lama.eval.locate import Background, background_from, evidence_of
 from rml_lama.eval.models import LoadedModel, load_model
-from rml_lama.eval.rivals import PRESETS, matched_random
+from rml_lama.eval.rivals import PRESETS, Recipe, matched_random
 from rml_lama.eval.selection import select
 from rml_lama.hub.folder import read_manifest
 from rml_lama.records import Query
@@ -43,6 +43,14 @@ CONTRASTED = tuple(dict.fromkeys(recipe.source for recipe in PRESETS.values() if
 RULES = {"replaced": "linspace-20"}  # others: the default
 MAIN = ("matrice", "mean-contrast", "dai2022", "amig", "neurgrad", "random-matched")  # measured at every k, others at one
 ONE_COUNT = 20
+VARIANTS = {  # of MATRICE, between which a default is chosen (see `_summary`)
+    f"{source} contrast {contrast:g} penalty {penalty:g}": Recipe(
+        "variant", "matrice", source=source, contrast=contrast, query_penalty=penalty, language_penalty=penalty
+    )
+    for source, contrasts in (("integrated", (0.0, 0.5, 1.0)), ("gradient", (0.0,)))
+    for contrast in contrasts
+    for penalty in (0.0, 0.5, 1.0)
+}
 
 
 def heldout(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -168,7 +176,7 @@ def _fact(
     by_source = {source: _attributed(folder / f"{fact}-{source}.npz", engine, loaded, queries, source) for source in SOURCES}
     by_source["activation"] = [replace(one, values=one.activations) for one in by_source["integrated"]]
     sets: dict[str, list[int]] = {}
-    for name, recipe in PRESETS.items():
+    for name, recipe in {**PRESETS, **VARIANTS}.items():
         evidence = evidence_of(by_source[recipe.source], known, backgrounds.get(recipe.source, {}), recipe)
         sets[name] = np.argsort(-recipe.score(evidence), kind="stable")[: max(COUNTS)].tolist()
     activations = np.mean([np.abs(one.activations) for one in by_source["integrated"]], axis=0)
@@ -176,10 +184,8 @@ def _fact(
     sets["random-matched"] = matched_random(np.array(sets["matrice"]), activations, offsets, seed=0).tolist()
     sets |= _sanity(folder, engine, loaded, groups, chosen, fact, by_source["integrated"], known, backgrounds["integrated"], offsets)
     unrelated = _unrelated(groups, chosen, fact)
-    main = {name: neurons for name, neurons in sets.items() if name in MAIN}
-    others = {name: neurons for name, neurons in sets.items() if name not in MAIN}
-    rows = selectivity(engine, loaded, split, unrelated, main, COUNTS)
-    rows += selectivity(engine, loaded, split, unrelated, others, (ONE_COUNT,))
+    counts = {name: COUNTS if name in MAIN else (ONE_COUNT,) for name in sets}
+    rows = selectivity(engine, loaded, split, unrelated, sets, counts)
     certified = sum(one.certified for one in by_source["integrated"])
     return {
         "fact": fact,

@@ -71,8 +71,8 @@ def normalised(values: np.ndarray, how: Normalise) -> np.ndarray:
     return scaled
 
 
-def prepared(evidence: Evidence, *, gate: Gate = "first", normalise: Normalise = "max", contrast: bool = True) -> Evidence:
-    """Gate, normalise and contrast. A language without a query that is known is left out; it is never a zero."""
+def prepared(evidence: Evidence, *, gate: Gate = "first", normalise: Normalise = "max", contrast: float = 1.0) -> Evidence:
+    """Gate, normalise and subtract so much of the background. A language without a query that is known is left out; it is never a zero."""
     weight = np.ones(len(evidence.language))
     if gate == "first":
         evidence = evidence.take(evidence.known)
@@ -81,7 +81,7 @@ def prepared(evidence: Evidence, *, gate: Gate = "first", normalise: Normalise =
         weight = _mean_one(evidence.probability, evidence.language)
     values = normalised(evidence.values, normalise)
     if contrast and evidence.background is not None:
-        values = values - np.stack([evidence.background[code] for code in evidence.language]) if len(values) else values
+        values = values - contrast * np.stack([evidence.background[code] for code in evidence.language]) if len(values) else values
     return replace(evidence, values=values, weight=weight)
 
 

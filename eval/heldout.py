@@ -49,13 +49,13 @@ def selectivity(
     split: Split,
     unrelated: Mapping[str, Sequence[Query]],
     sets: Mapping[str, Sequence[int]],
-    counts: Sequence[int],
+    counts: Mapping[str, Sequence[int]],
 ) -> list[dict[str, float | int | str]]:
-    """For each method (its neurons, best first) and each k, the changes of log P in nats and the selectivity.
+    """For each method (its neurons, best first) and each k of its `counts`, the changes of log P in nats and the selectivity.
 
     `unrelated` holds control queries by kind; a kind without a query is left out.
     """
-    keys = [(name, k) for name in sets for k in counts]
+    keys = [(name, k) for name in sets for k in counts[name]]
     interventions = [Intervention(tuple(sets[name][:k])) for name, k in keys]
     groups: dict[str, Sequence[Query]] = {"phrasing": split.phrasing, "language": split.language, **unrelated}
     groups = {name: queries for name, queries in groups.items() if queries}

@@ -61,6 +61,7 @@ def plant(
     layers of experts, or whose first projection cannot be told.
     """
     generator = np.random.default_rng(seed)
+    middle = engine.head.mean_embedding()
     saved: list[tuple[torch.Tensor, torch.Tensor]] = []
     planted: list[tuple[int, int, int]] = []  # plan, layer, index
     try:
@@ -70,9 +71,10 @@ def plant(
             tensors = [weight, *(part for key in keys for part in (key.weight, key.bias) if part is not None)]
             saved += [(tensor, tensor.clone()) for tensor in tensors]
             read = _read_inputs(engine, units, keys[0])  # (units, hidden)
+            size = strength * engine.sites[layer].weight.data.norm(dim=0).mean()
             for number, index in zip(mine, generator.permutation(engine.sites[layer].neurons)[: len(mine)].tolist(), strict=True):
                 _write_key(keys, index, read, plans[number].queries)
-                _write_value(engine, layer, index, plans[number].words, strength * plans[number].scale)
+                _write_value(engine, layer, index, plans[number].words, size * plans[number].scale, middle)
                 planted.append((number, layer, index))
         fired = _activations(engine, units)
         yield [_measured(plans[number], layer, index, fired[layer][:, index]) for number, layer, index in sorted(planted)]
@@ -161,13 +163,11 @@ def _set_row(module: Any, index: int, row: torch.Tensor) -> None:
         module.bias.data[index] = 0.0
 
 
-def _write_value(engine: Engine, layer: int, index: int, words: Sequence[int], strength: float) -> None:
-    """The value column: the sum over the words of their directions among the output embeddings, so that each is pushed alike."""
+def _write_value(engine: Engine, layer: int, index: int, words: Sequence[int], size: torch.Tensor | float, middle: torch.Tensor) -> None:
+    """The value column: for each word, `size` along the way from the output embeddings' `middle` to its own."""
     columns = engine.sites[layer].weight.data  # (hidden, neurons), a view
-    length = columns.norm(dim=0).mean()
-    directions = engine.head.embedding(torch.tensor(words, device=engine.device)).to(columns.dtype)
-    directions = directions - engine.head.mean_embedding().to(columns.dtype)
-    columns[:, index] = strength * length * (directions / directions.norm(dim=1, keepdim=True)).sum(0)
+    directions = engine.head.embedding(torch.tensor(words, device=engine.device)).to(columns.dtype) - middle.to(columns.dtype)
+    columns[:, index] = size * (directions / directions.norm(dim=1, keepdim=True)).sum(0)
 
 
 def _measured(plan: Plan, layer: int, index: int, fired: np.ndarray) -> Planted:

@@ -42,7 +42,7 @@ class Recipe:
     source: Source = "integrated"
     gate: Gate = "first"
     normalise: Normalise = "max"
-    contrast: bool = True
+    contrast: float = 1.0  # how much of the background is subtracted
     query_penalty: float = 1.5
     language_penalty: float = 1.5
     family_balanced: bool = False
@@ -152,11 +152,11 @@ PRESETS: dict[str, Recipe] = {
         Recipe("matrice-sd", "matrice-sd"),
         Recipe("random-effects", "random-effects"),
         Recipe("mean-contrast", "mean"),
-        Recipe("dai2022", "shared-prompts", gate="none", normalise="none", contrast=False),
-        Recipe("amig", "shared-languages", source="replaced", gate="none", normalise="none", contrast=False),
-        Recipe("neurgrad", "mean", source="gradient", contrast=False),
-        Recipe("activation", "mean", source="activation", contrast=False),
-        Recipe("random", "random", contrast=False),
+        Recipe("dai2022", "shared-prompts", gate="none", normalise="none", contrast=0.0),
+        Recipe("amig", "shared-languages", source="replaced", gate="none", normalise="none", contrast=0.0),
+        Recipe("neurgrad", "mean", source="gradient", contrast=0.0),
+        Recipe("activation", "mean", source="activation", contrast=0.0),
+        Recipe("random", "random", contrast=0.0),
     )
 }
 

@@ -55,6 +55,8 @@ class Head:
     @torch.no_grad()
     def log_probability(self, hidden: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """log P of one token for each row, (rows, hidden), (rows,) -> (rows,)."""
+        if len(hidden) <= _SCOUT_ROWS:  # the first estimate would be as dear as the whole
+            return self.own(hidden, tokens) - self.logits(hidden, slice(None)).logsumexp(-1)
         level = self.level(hidden)
         sums = torch.zeros_like(level)
         for words in self.pieces(len(hidden)):

@@ -33,7 +33,7 @@ def test_selectivity_by_hand(word_tokenizer: Any) -> None:
     split = split_queries(queries, ("tr",))
     controls = {"same_relation": [query("Italy: ", "Rome")], "same_object": []}
     sets = {"matrice": [3, 200, 5], "random": [9, 10, 11]}
-    rows = selectivity(engine, loaded, split, controls, sets, (1, 2))
+    rows = selectivity(engine, loaded, split, controls, sets, dict.fromkeys(sets, (1, 2)))
     assert [(row["method"], row["k"]) for row in rows] == [("matrice", 1), ("matrice", 2), ("random", 1), ("random", 2)]
     change = effects(engine, loaded, [*split.phrasing, *split.language, *controls["same_relation"]], [Intervention((3, 200))])[:, 0]
     assert rows[1]["selectivity_phrasing"] == pytest.approx(change[2] - change[0], abs=1e-6)

@@ -146,7 +146,7 @@ def test_what_is_not_integrated_needs_no_certificate(small: LoadedModel, open_bu
     config = EvaluateConfig(languages=("en",), relations=("P36",), limit_facts=1, limit_templates=1)
     (shard,) = select(open_build, read_manifest(open_build), config)
     for source in ("gradient", "activation"):
-        for found in attribute(Engine(small), small, shard.queries, source=source):  # type: ignore[arg-type]
+        for found in attribute(Engine(small), small, shard.queries, source=source):
             assert found.certified
             assert np.isnan(found.residual)
 
