@@ -3,10 +3,11 @@
     python benchmarks/localization.py heldout --data LAMA_BUILD --out RUN [--threads 1 --part 0/2] [--minutes 14]
 
 Facts are drawn by seed among those that Gemma ranks first (of 30 candidates) in at least three locating languages, and located
-from the queries that it ranks first, at the answer's first token, by every method alike; AMIG's path has 20 equal steps, as published.
-Suppression is measured on whole answers. Sanity: `wrong-labels` locates with another fact's answers of the same relation (every
-eighth fact), `shuffled-languages` mixes the language names of the queries, `shuffled-weights` shuffles each attribution vector
-within its layers.
+from the queries that it ranks first, at the answer's first token, by every method alike; AMIG's path has 20 equal steps, as
+published. Suppression is measured on whole answers, in known queries: of the fact's other phrasings, of held-out languages, and
+of other facts (the controls), as what is not known has little to lose. Sanity: `wrong-labels` locates with another fact's answers
+of the same relation (one fact of each), `shuffled-languages` mixes the language names of the queries, `shuffled-weights` shuffles
+each attribution vector within its layers.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from heldout_summary import summary
 
 from rml_lama.config import EvaluateConfig
 from rml_lama.eval.attribute import Attributed, attribute, layer_offsets
 from rml_lama.eval.candidates import draw_key, read_candidates
 from rml_lama.eval.engine import Engine
 from rml_lama.eval.gate import known_queries
-from rml_lama.eval.heldout import paired_difference, selectivity, split_queries
+from rml_lama.eval.heldout import Split, selectivity, split_queries
 from rml_lama.eval.locate import Background, background_from, evidence_of
 from rml_lama.eval.models import LoadedModel, load_model
 from rml_lama.eval.rivals import PRESETS, Recipe, matched_random
@@ -43,7 +45,7 @@ CONTRASTED = tuple(dict.fromkeys(recipe.source for recipe in PRESETS.values() if
 RULES = {"replaced": "linspace-20"}  # others: the default
 MAIN = ("matrice", "mean-contrast", "dai2022", "amig", "neurgrad", "random-matched")  # measured at every k, others at one
 ONE_COUNT = 20
-VARIANTS = {  # of MATRICE, between which a default is chosen (see `_summary`)
+VARIANTS = {  # of MATRICE, between which a default is chosen (see `heldout_summary.py`)
     f"{source} contrast {contrast:g} penalty {penalty:g}": Recipe(
         "variant", "matrice", source=source, contrast=contrast, query_penalty=penalty, language_penalty=penalty
     )
@@ -65,22 +67,29 @@ def heldout(arguments: argparse.Namespace) -> dict[str, Any]:
     loaded = load_model("demo")
     engine = Engine(loaded)
     groups = _queries(arguments.data, languages)
-    chosen = _chosen(folder / "facts.json", loaded, arguments.data, groups, arguments.facts)
+    chosen = _chosen(folder / "facts.json", loaded, arguments.data, groups, arguments.facts)[: arguments.facts]
     backgrounds = {source: _backgrounds(folder, engine, loaded, groups, chosen, languages, source, late) for source in CONTRASTED}
-    done = []
     part, parts = map(int, arguments.part.split("/"))
-    for number, fact in enumerate(chosen):
-        path = folder / f"{fact}.json"
-        if not path.exists():
-            if number % parts != part or late() or any(found is None for found in backgrounds.values()):
-                continue
+    todo = [fact for fact in chosen if not (folder / f"{fact}-gradient.npz").exists()]
+    mine = todo[part::parts]
+    for number, fact in enumerate(mine):
+        if not late():
             start = time.perf_counter()
-            ready = {source: found or {} for source, found in backgrounds.items()}
-            row = _fact(folder, engine, loaded, arguments.data, groups, chosen, fact, ready)
+            known = _known(folder, loaded, arguments.data, groups, fact)
+            _attributions(folder, engine, loaded, groups, chosen, fact, known)
+            print(f"attributed {number + 1}/{len(mine)} {fact} {time.perf_counter() - start:.0f} s", flush=True)
+    ready = {source: found for source, found in backgrounds.items() if found is not None}
+    mine = chosen[part::parts]
+    for number, fact in enumerate(mine):
+        path = folder / f"{fact}.json"
+        if not path.exists() and not late() and len(ready) == len(backgrounds):
+            start = time.perf_counter()
+            known = {name: _known(folder, loaded, arguments.data, groups, name) for name in chosen}
+            row = _fact(folder, engine, loaded, groups, chosen, fact, known, ready)
             path.write_text(json.dumps(row), encoding="utf-8")
-            print(f"{number + 1}/{len(chosen)} {fact} {time.perf_counter() - start:.0f} s", flush=True)
-        done.append(json.loads(path.read_text(encoding="utf-8")))
-    return {"facts": len(done), "asked": len(chosen), **_summary(done)}
+            print(f"measured {number + 1}/{len(mine)} {fact} {time.perf_counter() - start:.0f} s", flush=True)
+    done = [json.loads((folder / f"{fact}.json").read_text(encoding="utf-8")) for fact in chosen if (folder / f"{fact}.json").exists()]
+    return {"facts": len(done), "asked": len(chosen), **summary(done, ONE_COUNT, [*VARIANTS])}
 
 
 def _queries(data: Path, languages: Sequence[str]) -> dict[str, list[Query]]:
@@ -143,6 +152,15 @@ def _backgrounds(
     return found
 
 
+def _known(folder: Path, loaded: LoadedModel, data: Path, groups: dict[str, list[Query]], fact: str) -> set[str]:
+    """The ids of the fact's queries that the model ranks first of 30 candidates."""
+    path = folder / f"{fact}-known.json"
+    if not path.exists():
+        found = known_queries(loaded, read_candidates(data, limit=30), groups[fact], EvaluateConfig())
+        path.write_text(json.dumps([name for name, first in found.items() if first]), encoding="utf-8")
+    return set(json.loads(path.read_text(encoding="utf-8")))
+
+
 def _attributed(path: Path, engine: Engine, loaded: LoadedModel, queries: Sequence[Query], source: Any = "integrated") -> list[Attributed]:
     """Attributions, kept beside the results: another method or penalty costs no gradient."""
     names = ("values", "activations", "probability", "certified", "residual", "effect", "nodes")
@@ -160,67 +178,72 @@ def _attributed(path: Path, engine: Engine, loaded: LoadedModel, queries: Sequen
     ]
 
 
+def _attributions(
+    folder: Path,
+    engine: Engine,
+    loaded: LoadedModel,
+    groups: dict[str, list[Query]],
+    chosen: Sequence[str],
+    fact: str,
+    known: set[str],
+) -> dict[str, list[Attributed]]:
+    """By source, of the fact's known locating queries; `wrong-labels` for one fact of each relation."""
+    queries = [query for query in split_queries(groups[fact], HELD_OUT).locate if query.query_id in known]
+    found = {source: _attributed(folder / f"{fact}-{source}.npz", engine, loaded, queries, source) for source in SOURCES}
+    found["activation"] = [replace(one, values=one.activations) for one in found["integrated"]]
+    if chosen.index(fact) % 8 == chosen.index(fact) // 8 % 8:  # one of each relation, as facts are in turns
+        own = groups[fact][0]
+        other = next(name for name in chosen if groups[name][0].relation == own.relation and groups[name][0].answer != own.answer)
+        answers = {query.language: query.answer for query in groups[other]}
+        relabelled = [replace(query, answer=answers[query.language]) for query in queries]
+        found["wrong-labels"] = _attributed(folder / f"{fact}-wrong-labels.npz", engine, loaded, relabelled)
+    return found
+
+
 def _fact(
     folder: Path,
     engine: Engine,
     loaded: LoadedModel,
-    data: Path,
     groups: dict[str, list[Query]],
     chosen: Sequence[str],
     fact: str,
+    known: dict[str, set[str]],
     backgrounds: dict[str, dict[str, Background]],
 ) -> dict[str, Any]:
-    split = split_queries(groups[fact], HELD_OUT)
-    known = known_queries(loaded, read_candidates(data, limit=30), split.locate, EvaluateConfig())
-    queries = [query for query in split.locate if known[query.query_id]]
-    by_source = {source: _attributed(folder / f"{fact}-{source}.npz", engine, loaded, queries, source) for source in SOURCES}
-    by_source["activation"] = [replace(one, values=one.activations) for one in by_source["integrated"]]
+    by_source = _attributions(folder, engine, loaded, groups, chosen, fact, known[fact])
+    integrated = by_source["integrated"]
+    gate = {one.query.query_id: True for one in integrated}
     sets: dict[str, list[int]] = {}
     for name, recipe in {**PRESETS, **VARIANTS}.items():
-        evidence = evidence_of(by_source[recipe.source], known, backgrounds.get(recipe.source, {}), recipe)
+        evidence = evidence_of(by_source[recipe.source], gate, backgrounds.get(recipe.source, {}), recipe)
         sets[name] = np.argsort(-recipe.score(evidence), kind="stable")[: max(COUNTS)].tolist()
-    activations = np.mean([np.abs(one.activations) for one in by_source["integrated"]], axis=0)
+    activations = np.mean([np.abs(one.activations) for one in integrated], axis=0)
     offsets = layer_offsets(engine)
     sets["random-matched"] = matched_random(np.array(sets["matrice"]), activations, offsets, seed=0).tolist()
-    sets |= _sanity(folder, engine, loaded, groups, chosen, fact, by_source["integrated"], known, backgrounds["integrated"], offsets)
-    unrelated = _unrelated(groups, chosen, fact)
+    sets |= _sanity(integrated, by_source.get("wrong-labels"), backgrounds["integrated"], offsets)
+    whole = split_queries(groups[fact], HELD_OUT)
+    phrasing, language = (tuple(q for q in queries if q.query_id in known[fact]) for queries in (whole.phrasing, whole.language))
     counts = {name: COUNTS if name in MAIN else (ONE_COUNT,) for name in sets}
-    rows = selectivity(engine, loaded, split, unrelated, sets, counts)
-    certified = sum(one.certified for one in by_source["integrated"])
+    split = Split(whole.locate, phrasing, language)
+    controls = _unrelated(groups, chosen, fact, known)
+    rows = selectivity(engine, loaded, split, controls, sets, counts) if phrasing or language else []
     return {
         "fact": fact,
-        "relation": queries[0].relation,
-        "queries": len(queries),
-        "certified": certified,
-        "asked": len(split.locate),
-        "languages": len({query.language for query in queries}),
+        "relation": groups[fact][0].relation,
+        "queries": len(integrated),
+        "certified": sum(one.certified for one in integrated),
+        "languages": len({one.query.language for one in integrated}),
+        "held_out": [len(phrasing), len(language)],
+        "controls": {kind: len(queries) for kind, queries in controls.items()},
         "rows": rows,
     }
 
 
 def _sanity(
-    folder: Path,
-    engine: Engine,
-    loaded: LoadedModel,
-    groups: dict[str, list[Query]],
-    chosen: Sequence[str],
-    fact: str,
-    attributed: Sequence[Attributed],
-    known: dict[str, bool],
-    background: dict[str, Background],
-    offsets: np.ndarray,
+    attributed: Sequence[Attributed], wrong: Sequence[Attributed] | None, background: dict[str, Background], offsets: np.ndarray
 ) -> dict[str, list[int]]:
-    recipe = PRESETS["matrice"]
     generator = np.random.default_rng(0)
-    queries = [one.query for one in attributed]
-    other = next(
-        name
-        for name in [*chosen, *groups]
-        if groups[name][0].relation == queries[0].relation and groups[name][0].answer != groups[fact][0].answer
-    )
-    answers = {query.language: query.answer for query in groups[other]}
-    relabelled = [replace(query, answer=answers[query.language]) for query in queries]
-    names = generator.permutation([query.language for query in queries]).tolist()
+    names = generator.permutation([one.query.language for one in attributed]).tolist()
     mixed = [replace(one, query=replace(one.query, language=name)) for one, name in zip(attributed, names, strict=True)]
     shuffled = []
     for one in attributed:
@@ -228,50 +251,26 @@ def _sanity(
         for start, end in itertools.pairwise(offsets):
             generator.shuffle(values[start:end])
         shuffled.append(replace(one, values=values))
+    gate = {one.query.query_id: True for one in attributed}
+    cases = {"shuffled-languages": mixed, "shuffled-weights": shuffled} | ({} if wrong is None else {"wrong-labels": wrong})
     result = {}
-    cases = {"shuffled-languages": mixed, "shuffled-weights": shuffled}
-    if chosen.index(fact) % 8 == chosen.index(fact) // 8 % 8:  # one of each relation, as facts are in turns
-        cases["wrong-labels"] = _attributed(folder / f"{fact}-wrong-labels.npz", engine, loaded, relabelled)
     for name, found in cases.items():
-        scores = recipe.score(evidence_of(found, known, background, recipe))
+        scores = PRESETS["matrice"].score(evidence_of(found, gate, background, PRESETS["matrice"]))
         result[name] = np.argsort(-scores, kind="stable")[: max(COUNTS)].tolist()
     return result
 
 
-def _unrelated(groups: dict[str, list[Query]], chosen: Sequence[str], fact: str) -> dict[str, list[Query]]:
-    """Two control facts a kind, two languages each."""
+def _unrelated(groups: dict[str, list[Query]], chosen: Sequence[str], fact: str, known: dict[str, set[str]]) -> dict[str, list[Query]]:
+    """Known queries of two other chosen facts a kind, in up to three languages each: what is known has as much to lose."""
     own = groups[fact][0]
     kinds: dict[str, list[Query]] = {"same_relation": [], "other_relation": [], "same_object": []}
-    for name in sorted(groups, key=lambda other: draw_key(2, fact + other)):
+    used = dict.fromkeys(kinds, 0)
+    for name in sorted(chosen, key=lambda other: draw_key(2, fact + other)):
         query = groups[name][0]
-        if name == fact:
+        kind = "same_object" if query.answer == own.answer else "same_relation" if query.relation == own.relation else "other_relation"
+        by_language = {query.language: query for query in groups[name] if query.query_id in known[name]}
+        if name == fact or used[kind] == 2 or not by_language:
             continue
-        kind = "same_relation" if query.relation == own.relation and query.answer != own.answer else "other_relation"
-        if query.answer == own.answer:
-            kind = "same_object"
-        elif query.relation != own.relation and name not in chosen:
-            continue
-        if len(kinds[kind]) < 4:
-            kinds[kind] += [next(q for q in groups[name] if q.language == code) for code in ("en", "ru")]
+        used[kind] += 1
+        kinds[kind] += [by_language[code] for code in sorted(by_language, key=lambda code: draw_key(3, name + code))[:3]]
     return kinds
-
-
-def _summary(done: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Mean selectivity by method and k, and the paired difference of `matrice` from every other method."""
-    if not done:
-        return {}
-    relations = [row["relation"] for row in done]
-    found = {(r["method"], r["k"], number): r for number, row in enumerate(done) for r in row["rows"]}
-    rows = []
-    for method, k in dict.fromkeys((method, k) for method, k, _ in found):
-        for kind in ("phrasing", "language"):
-            name = f"selectivity_{kind}"
-            there = [n for n in range(len(done)) if name in found.get((method, k, n), {}) and name in found["matrice", k, n]]
-            ours, theirs = (np.array([found[who, k, n][name] for n in there], dtype=float) for who in ("matrice", method))
-            mean, low, high = paired_difference(ours, theirs, [relations[n] for n in there], resamples=2000, seed=0)
-            row = {"held_out": kind, "k": k, "method": method, "facts": len(there), "selectivity": float(theirs.mean())}
-            rows.append({**row, "matrice_minus": mean, "low": low, "high": high})
-    for row in rows:
-        if row["k"] == ONE_COUNT:
-            print({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}, flush=True)
-    return {"rows": rows, "certified": sum(row["certified"] for row in done) / sum(row["queries"] for row in done)}
