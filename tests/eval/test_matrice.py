@@ -69,9 +69,9 @@ def test_normalising_by_hand() -> None:
 
 def test_the_gate_leaves_languages_out_and_never_counts_them_as_zero() -> None:
     found = evidence([[1, 0], [1, 0], [0, 1]], ["en", "en", "ja"], known=np.array([True, True, False]))
-    assert prepared(found, contrast=False).languages == ["en"]
+    assert prepared(found, contrast=0.0).languages == ["en"]
     assert PRESETS["mean-contrast"].score(found).tolist() == [1.0, 0.0]
-    weighed = prepared(evidence([[1, 0], [0, 1]], ["en", "en"], probability=np.array([0.9, 0.1])), gate="probability", contrast=False)
+    weighed = prepared(evidence([[1, 0], [0, 1]], ["en", "en"], probability=np.array([0.9, 0.1])), gate="probability", contrast=0.0)
     assert weighed.weight is not None
     np.testing.assert_allclose(weighed.weight, [1.8, 0.2])
     np.testing.assert_allclose(language_level(weighed).mean, [[0.9, 0.1]])
@@ -123,7 +123,7 @@ def test_matrice_finds_what_is_agnostic_where_set_criteria_find_hubs() -> None:
 
 def test_without_the_contrast_hubs_win() -> None:
     found, roles = simulated()
-    plain = Recipe("plain", "matrice", contrast=False).score(found)
+    plain = Recipe("plain", "matrice", contrast=0.0).score(found)
     first = np.argsort(-plain)[:20]
     assert np.isin(first, roles["hubs"]).mean() > 0.7
 
