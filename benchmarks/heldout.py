@@ -79,13 +79,13 @@ def heldout(arguments: argparse.Namespace) -> dict[str, Any]:
             _attributions(folder, engine, loaded, groups, chosen, fact, known)
             print(f"attributed {number + 1}/{len(mine)} {fact} {time.perf_counter() - start:.0f} s", flush=True)
     ready = {source: found for source, found in backgrounds.items() if found is not None}
+    known_of = {} if late() else {name: _known(folder, loaded, arguments.data, groups, name) for name in chosen}
     mine = chosen[part::parts]
     for number, fact in enumerate(mine):
         path = folder / f"{fact}.json"
         if not path.exists() and not late() and len(ready) == len(backgrounds):
             start = time.perf_counter()
-            known = {name: _known(folder, loaded, arguments.data, groups, name) for name in chosen}
-            row = _fact(folder, engine, loaded, groups, chosen, fact, known, ready)
+            row = _fact(folder, engine, loaded, groups, chosen, fact, known_of, ready)
             path.write_text(json.dumps(row), encoding="utf-8")
             print(f"measured {number + 1}/{len(mine)} {fact} {time.perf_counter() - start:.0f} s", flush=True)
     done = [json.loads((folder / f"{fact}.json").read_text(encoding="utf-8")) for fact in chosen if (folder / f"{fact}.json").exists()]

@@ -114,7 +114,7 @@ class Engine:
         return {layer: (torch.cat([a for a, _ in found]), torch.cat([b for _, b in found])) for layer, found in parts.items() if found}
 
     def onset(self, opened: Opened, layer: int, owner: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-        """Where a layer's way from one FFN output to another, (rows, hidden), stops to matter: see `Tail.onset`."""
+        """Where what a layer gives begins to saturate, from one FFN output to another, (rows, hidden) -> (rows,): see `Tail.onset`."""
         return self._tails[layer].onset(opened.rest[layer][owner], low, high)
 
     def unchanged(self, opened: Opened) -> torch.Tensor:

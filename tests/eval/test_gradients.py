@@ -166,7 +166,7 @@ def test_what_does_not_converge_is_doubled() -> None:
 
 
 def test_the_onset_is_where_a_norm_saturates() -> None:
-    """sqrt(ε) by the output's root mean square, halved, where a norm takes the output; near 1 where it is simply added."""
+    """sqrt(ε) by the output's root mean square, halved, where a norm takes the output; a half where it is simply added."""
     engine = engine_of(tiny("gemma3").double(), "gemma3")
     opened = engine.open(CAUSAL[:2])
     owner, eps = torch.arange(2), 1e-6
