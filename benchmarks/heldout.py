@@ -16,8 +16,8 @@ import argparse
 import itertools
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,25 @@ RULES = {"replaced": "linspace-20"}  # others: the default
 MAIN = ("matrice", "mean-contrast", "dai2022", "amig", "neurgrad", "random-matched")  # measured at every k, others at one
 ONE_COUNT = 20
 VARIANTS = {  # of MATRICE, between which a default is chosen (see `heldout_summary.py`)
-    f"{source} contrast {contrast:g} penalty {penalty:g}": Recipe(
-        "variant", "matrice", source=source, contrast=contrast, query_penalty=penalty, language_penalty=penalty
-    )
-    for source, contrasts in (("integrated", (0.0, 0.5, 1.0)), ("gradient", (0.0,)))
-    for contrast in contrasts
-    for penalty in (0.0, 0.5, 1.0)
+    **{
+        f"exponent {exponent:.2g} penalty {penalty:g}": Recipe("variant", "matrice", exponent=exponent, query_penalty=penalty)
+        for exponent, penalty in ((0.25, 0.0), (0.25, 1.0), (0.5, 1.0), (0.75, 1.0), (1.0, 1.0))
+    },
+    "no contrast": Recipe("variant", "matrice", contrast=0.0),
+    "gradient": Recipe("variant", "matrice", source="gradient", contrast=0.0),
 }
+
+
+@dataclass(frozen=True)
+class Study:
+    """What every step needs: where parts are kept, the model, all facts' queries, and the facts that are tested."""
+
+    folder: Path
+    data: Path
+    engine: Engine
+    loaded: LoadedModel
+    groups: dict[str, list[Query]]
+    chosen: list[str]
 
 
 def heldout(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -65,28 +77,25 @@ def heldout(arguments: argparse.Namespace) -> dict[str, Any]:
         return bool(arguments.minutes) and time.perf_counter() - begin > 60 * arguments.minutes
 
     loaded = load_model("demo")
-    engine = Engine(loaded)
     groups = _queries(arguments.data, languages)
     chosen = _chosen(folder / "facts.json", loaded, arguments.data, groups, arguments.facts)[: arguments.facts]
-    backgrounds = {source: _backgrounds(folder, engine, loaded, groups, chosen, languages, source, late) for source in CONTRASTED}
+    study = Study(folder, arguments.data, Engine(loaded), loaded, groups, chosen)
+    backgrounds = {source: _backgrounds(study, languages, source, late) for source in CONTRASTED}
     part, parts = map(int, arguments.part.split("/"))
-    todo = [fact for fact in chosen if not (folder / f"{fact}-gradient.npz").exists()]
-    mine = todo[part::parts]
+    mine = [fact for fact in chosen if not (folder / f"{fact}-gradient.npz").exists()][part::parts]
     for number, fact in enumerate(mine):
         if not late():
             start = time.perf_counter()
-            known = _known(folder, loaded, arguments.data, groups, fact)
-            _attributions(folder, engine, loaded, groups, chosen, fact, known)
+            _attributions(study, fact)
             print(f"attributed {number + 1}/{len(mine)} {fact} {time.perf_counter() - start:.0f} s", flush=True)
     ready = {source: found for source, found in backgrounds.items() if found is not None}
-    known_of = {} if late() else {name: _known(folder, loaded, arguments.data, groups, name) for name in chosen}
+    known = {} if late() else {name: _known(study, name) for name in chosen}
     mine = chosen[part::parts]
     for number, fact in enumerate(mine):
         path = folder / f"{fact}.json"
         if not path.exists() and not late() and len(ready) == len(backgrounds):
             start = time.perf_counter()
-            row = _fact(folder, engine, loaded, groups, chosen, fact, known_of, ready)
-            path.write_text(json.dumps(row), encoding="utf-8")
+            path.write_text(json.dumps(_fact(study, fact, known, ready)), encoding="utf-8")
             print(f"measured {number + 1}/{len(mine)} {fact} {time.perf_counter() - start:.0f} s", flush=True)
     done = [json.loads((folder / f"{fact}.json").read_text(encoding="utf-8")) for fact in chosen if (folder / f"{fact}.json").exists()]
     return {"facts": len(done), "asked": len(chosen), **summary(done, ONE_COUNT, [*VARIANTS])}
@@ -123,28 +132,19 @@ def _chosen(path: Path, loaded: LoadedModel, data: Path, groups: dict[str, list[
     return turns[:wanted]
 
 
-def _backgrounds(
-    folder: Path,
-    engine: Engine,
-    loaded: LoadedModel,
-    groups: dict[str, list[Query]],
-    chosen: Sequence[str],
-    languages: Sequence[str],
-    source: Any,
-    late: Any,
-) -> dict[str, Background] | None:
+def _backgrounds(study: Study, languages: Sequence[str], source: Any, late: Callable[[], bool]) -> dict[str, Background] | None:
     """Sixteen facts of each locating language that are not tested, one phrasing each; None when the time is over."""
     found = {}
-    others = sorted(set(groups) - set(chosen), key=lambda name: draw_key(1, name))
+    others = sorted(set(study.groups) - set(study.chosen), key=lambda name: draw_key(1, name))
     for code in languages:
         if code in HELD_OUT:
             continue
-        path = folder / f"background-{source}-{code}.npz"
+        path = study.folder / f"background-{source}-{code}.npz"
         if not path.exists():
             if late():
                 return None
-            queries = [next(q for q in groups[fact] if q.language == code) for fact in others[:16]]
-            one = background_from(attribute(engine, loaded, queries, source=source, steps="first"), PRESETS["matrice"])
+            queries = [next(q for q in study.groups[fact] if q.language == code) for fact in others[:16]]
+            one = background_from(attribute(study.engine, study.loaded, queries, source=source, steps="first"), PRESETS["matrice"])
             np.savez(path, values=one.values, relations=np.array(one.relations), answers=np.array(one.answers))
             print("background", source, code, flush=True)
         with np.load(path) as stored:
@@ -152,21 +152,22 @@ def _backgrounds(
     return found
 
 
-def _known(folder: Path, loaded: LoadedModel, data: Path, groups: dict[str, list[Query]], fact: str) -> set[str]:
+def _known(study: Study, fact: str) -> set[str]:
     """The ids of the fact's queries that the model ranks first of 30 candidates."""
-    path = folder / f"{fact}-known.json"
+    path = study.folder / f"{fact}-known.json"
     if not path.exists():
-        found = known_queries(loaded, read_candidates(data, limit=30), groups[fact], EvaluateConfig())
+        found = known_queries(study.loaded, read_candidates(study.data, limit=30), study.groups[fact], EvaluateConfig())
         path.write_text(json.dumps([name for name, first in found.items() if first]), encoding="utf-8")
     return set(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _attributed(path: Path, engine: Engine, loaded: LoadedModel, queries: Sequence[Query], source: Any = "integrated") -> list[Attributed]:
+def _attributed(study: Study, name: str, queries: Sequence[Query], source: Any = "integrated") -> list[Attributed]:
     """Attributions, kept beside the results: another method or penalty costs no gradient."""
+    path = study.folder / f"{name}.npz"
     names = ("values", "activations", "probability", "certified", "residual", "effect", "nodes")
     if not path.exists():
         rule = RULES.get(source, "gauss-kronrod-sinh")
-        found = attribute(engine, loaded, queries, source=source, steps="first", rule=rule)
+        found = attribute(study.engine, study.loaded, queries, source=source, steps="first", rule=rule)
         if source in RULES:
             found = [replace(one, certified=True) for one in found]
         np.savez(path, **{name: np.array([getattr(one, name) for one in found]) for name in names})
@@ -178,39 +179,26 @@ def _attributed(path: Path, engine: Engine, loaded: LoadedModel, queries: Sequen
     ]
 
 
-def _attributions(
-    folder: Path,
-    engine: Engine,
-    loaded: LoadedModel,
-    groups: dict[str, list[Query]],
-    chosen: Sequence[str],
-    fact: str,
-    known: set[str],
-) -> dict[str, list[Attributed]]:
+def _attributions(study: Study, fact: str) -> dict[str, list[Attributed]]:
     """By source, of the fact's known locating queries; `wrong-labels` for one fact of each relation."""
+    groups, turn = study.groups, study.chosen.index(fact)
+    known = _known(study, fact)
     queries = [query for query in split_queries(groups[fact], HELD_OUT).locate if query.query_id in known]
-    found = {source: _attributed(folder / f"{fact}-{source}.npz", engine, loaded, queries, source) for source in SOURCES}
+    found = {source: _attributed(study, f"{fact}-{source}", queries, source) for source in SOURCES}
     found["activation"] = [replace(one, values=one.activations) for one in found["integrated"]]
-    if chosen.index(fact) % 8 == chosen.index(fact) // 8 % 8:  # one of each relation, as facts are in turns
+    if turn % 8 == turn // 8 % 8:  # one of each relation, as facts are in turns
         own = groups[fact][0]
-        other = next(name for name in chosen if groups[name][0].relation == own.relation and groups[name][0].answer != own.answer)
+        other = next(name for name in study.chosen if groups[name][0].relation == own.relation and groups[name][0].answer != own.answer)
         answers = {query.language: query.answer for query in groups[other]}
         relabelled = [replace(query, answer=answers[query.language]) for query in queries]
-        found["wrong-labels"] = _attributed(folder / f"{fact}-wrong-labels.npz", engine, loaded, relabelled)
+        found["wrong-labels"] = _attributed(study, f"{fact}-wrong-labels", relabelled)
     return found
 
 
-def _fact(
-    folder: Path,
-    engine: Engine,
-    loaded: LoadedModel,
-    groups: dict[str, list[Query]],
-    chosen: Sequence[str],
-    fact: str,
-    known: dict[str, set[str]],
-    backgrounds: dict[str, dict[str, Background]],
-) -> dict[str, Any]:
-    by_source = _attributions(folder, engine, loaded, groups, chosen, fact, known[fact])
+def _fact(study: Study, fact: str, known: dict[str, set[str]], backgrounds: dict[str, dict[str, Background]]) -> dict[str, Any]:
+    """The measured row of one fact."""
+    groups = study.groups
+    by_source = _attributions(study, fact)
     integrated = by_source["integrated"]
     gate = {one.query.query_id: True for one in integrated}
     sets: dict[str, list[int]] = {}
@@ -218,15 +206,15 @@ def _fact(
         evidence = evidence_of(by_source[recipe.source], gate, backgrounds.get(recipe.source, {}), recipe)
         sets[name] = np.argsort(-recipe.score(evidence), kind="stable")[: max(COUNTS)].tolist()
     activations = np.mean([np.abs(one.activations) for one in integrated], axis=0)
-    offsets = layer_offsets(engine)
+    offsets = layer_offsets(study.engine)
     sets["random-matched"] = matched_random(np.array(sets["matrice"]), activations, offsets, seed=0).tolist()
     sets |= _sanity(integrated, by_source.get("wrong-labels"), backgrounds["integrated"], offsets)
     whole = split_queries(groups[fact], HELD_OUT)
     phrasing, language = (tuple(q for q in queries if q.query_id in known[fact]) for queries in (whole.phrasing, whole.language))
     counts = {name: COUNTS if name in MAIN else (ONE_COUNT,) for name in sets}
+    controls = _unrelated(study, fact, known)
     split = Split(whole.locate, phrasing, language)
-    controls = _unrelated(groups, chosen, fact, known)
-    rows = selectivity(engine, loaded, split, controls, sets, counts) if phrasing or language else []
+    rows = selectivity(study.engine, study.loaded, split, controls, sets, counts) if phrasing or language else []
     return {
         "fact": fact,
         "relation": groups[fact][0].relation,
@@ -260,12 +248,13 @@ def _sanity(
     return result
 
 
-def _unrelated(groups: dict[str, list[Query]], chosen: Sequence[str], fact: str, known: dict[str, set[str]]) -> dict[str, list[Query]]:
+def _unrelated(study: Study, fact: str, known: dict[str, set[str]]) -> dict[str, list[Query]]:
     """Known queries of two other chosen facts a kind, in up to three languages each: what is known has as much to lose."""
+    groups = study.groups
     own = groups[fact][0]
     kinds: dict[str, list[Query]] = {"same_relation": [], "other_relation": [], "same_object": []}
     used = dict.fromkeys(kinds, 0)
-    for name in sorted(chosen, key=lambda other: draw_key(2, fact + other)):
+    for name in sorted(study.chosen, key=lambda other: draw_key(2, fact + other)):
         query = groups[name][0]
         kind = "same_object" if query.answer == own.answer else "same_relation" if query.relation == own.relation else "other_relation"
         by_language = {query.language: query for query in groups[name] if query.query_id in known[name]}

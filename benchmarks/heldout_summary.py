@@ -1,4 +1,5 @@
-"""What the held-out effect says: selectivity by method, and which variant of MATRICE a relation that it was not chosen on would get."""
+"""What the held-out effect says: selectivity by method, how the default differs from each, pair by pair, and which variant of MATRICE
+a relation that it was not chosen on would get."""
 
 from __future__ import annotations
 
@@ -10,35 +11,38 @@ import numpy as np
 from rml_lama.eval.heldout import paired_difference
 
 KINDS = ("phrasing", "language")
+DEFAULT = "matrice"
 Found = dict[tuple[str, int, int], dict[str, Any]]  # by method, k and number of the fact
 
 
 def summary(done: Sequence[dict[str, Any]], k: int, variants: Sequence[str]) -> dict[str, Any]:
-    """Mean selectivity by method and k with its 95% interval, and what choosing a variant at one k gives."""
+    """By method and k the mean selectivity and the default's paired difference, with intervals; what choosing a variant at one k gives."""
     done = [row for row in done if row["rows"]]
     if not done:
         return {}
     relations = [row["relation"] for row in done]
     found: Found = {(r["method"], r["k"], number): r for number, row in enumerate(done) for r in row["rows"]}
-    rows = []
+    rows, against = [], []
     for method, count in dict.fromkeys((method, count) for method, count, _ in found):
         for kind in KINDS:
-            there, values = _values(found, method, count, kind, len(done))
+            there, values = _values(found, method, count, kind, range(len(done)))
+            name = {"held_out": kind, "k": count, "method": method, "facts": len(there)}
             mean, low, high = _interval(values, 0 * values, there, relations)
-            rows.append(
-                {"held_out": kind, "k": count, "method": method, "facts": len(there), "selectivity": mean, "low": low, "high": high}
-            )
+            rows.append({**name, "selectivity": mean, "low": low, "high": high})
+            if method != DEFAULT:
+                difference, low, high = _interval(_values(found, DEFAULT, count, kind, there)[1], values, there, relations)
+                against.append({**name, "difference": difference, "low": low, "high": high})
     certified = sum(row["certified"] for row in done) / sum(row["queries"] for row in done)
-    result = {"certified": certified, "rows": rows, "chosen": _choice(found, variants, k, relations)}
-    for row in [*(row for row in rows if row["k"] == k), *result["chosen"]["against"]]:
+    result = {"certified": certified, "rows": rows, "against": against, "chosen": _choice(found, variants, k, relations)}
+    for row in [*(row for row in (*rows, *against) if row["k"] == k), *result["chosen"]["against"]]:
         print({name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()}, flush=True)
     return result
 
 
-def _values(found: Found, method: str, k: int, kind: str, facts: int) -> tuple[list[int], np.ndarray]:
-    """The facts that have this selectivity, and its values."""
+def _values(found: Found, method: str, k: int, kind: str, facts: Sequence[int]) -> tuple[list[int], np.ndarray]:
+    """Those of the facts that have this selectivity, and its values."""
     name = f"selectivity_{kind}"
-    there = [number for number in range(facts) if name in found.get((method, k, number), {})]
+    there = [number for number in facts if name in found.get((method, k, number), {})]
     return there, np.array([found[method, k, number][name] for number in there], dtype=float)
 
 
@@ -54,7 +58,7 @@ def _choice(found: Found, variants: Sequence[str], k: int, relations: Sequence[s
     table = {}
     for method in (*variants, *methods):
         for kind in KINDS:
-            there, values = _values(found, method, k, kind, len(relations))
+            there, values = _values(found, method, k, kind, range(len(relations)))
             table[method, kind] = np.full(len(relations), np.nan)
             table[method, kind][there] = values
 

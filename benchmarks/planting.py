@@ -1,7 +1,8 @@
 """Planted truth: average precision of every method, over phrasings, languages and strengths; tiny models, or Gemma.
 
-Roles, all of one strength: three agnostic neurons a fact; decoys, two for each fact and language, two for each fact and family,
-two for each fact that fire in one phrasing; and six hubs that fire for everything.
+Roles: three agnostic neurons a fact; decoys, two for each fact and language, two for each fact and family, two for each fact that fire in
+one phrasing; and six hubs that fire for everything. Each pushes every word of its queries with one strength; hubs in Gemma with a
+quarter of it, as they push the words of all facts at once, and the norm behind the FFN leaves no room beside them for anything else.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from rml_lama.eval.unit import Unit
 FAMILIES = ("A", "A", "A", "B", "B", "C", "C", "D", "D", "E", "E", "F")  # of the languages in turn
 PHRASINGS, LANGUAGES, STRENGTHS = (2, 3, 4, 6, 8), (3, 4, 6, 8, 12), (1.0, 2.0, 4.0, 8.0)
 MAIN = {"phrasings": 4, "languages": 8, "strength": 4.0}
-GEMMA: dict[str, Any] = {"facts": 5, "phrasings": 3, "layers": [13, 15], "strength": 4.0}
+GEMMA: dict[str, Any] = {"facts": 5, "phrasings": 3, "layers": [15, 16], "strength": 8.0, "hubs": 0.25}
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def tiny_world(seed: int, *, facts: int = 4, languages: int = 12, phrasings: int
     return World(units, neutral, keys)
 
 
-def plans_of(world: World, *, languages: int, phrasings: int) -> list[Plan]:
-    """What is planted."""
+def plans_of(world: World, *, languages: int, phrasings: int, hubs: float) -> list[Plan]:
+    """What is planted; `hubs` is their part of the strength."""
     facts = sorted({f for f, _, _ in world.keys})
     words = {f: tuple(sorted({world.units[n].targets[0][1] for n in world.find(f)})) for f in facts}
     plans = []
@@ -80,7 +81,7 @@ def plans_of(world: World, *, languages: int, phrasings: int) -> list[Plan]:
             plans += [Plan("family", str(f), tuple(n for code in members for n in world.find(f, code)), words[f])] * 2
         plans += [Plan("phrasing", str(f), world.find(f, None, f % phrasings), words[f])] * 2
     everything = tuple(sorted({word for f in facts for word in words[f]}))
-    return [*plans, *[Plan("hub", "", tuple(range(len(world.units))), everything)] * 6]
+    return [*plans, *[Plan("hub", "", tuple(range(len(world.units))), everything, hubs)] * 6]
 
 
 def vectors(engine: Engine, world: World, source: str) -> np.ndarray:
@@ -133,11 +134,11 @@ def evidence(world: World, values: np.ndarray, fact: int, recipe: Any, languages
 
 
 def measure(
-    engine: Engine, world: World, seed: int, strength: float, *, layers: Sequence[int], languages: int, phrasings: int
+    engine: Engine, world: World, seed: int, strength: float, *, layers: Sequence[int], languages: int, phrasings: int, hubs: float = 1.0
 ) -> tuple[dict[str, np.ndarray], dict[int, list[int]], Any, float]:
     """Plant, attribute with every source, restore: attributions, the truth by fact, what fired, and the mean log P."""
     offsets = layer_offsets(engine)
-    plans = plans_of(world, languages=languages, phrasings=phrasings)
+    plans = plans_of(world, languages=languages, phrasings=phrasings, hubs=hubs)
     with plant(engine, world.units, plans, layers=layers, strength=strength, seed=seed) as planted:
         by_source = {source: vectors(engine, world, source) for source in ("integrated", "replaced", "gradient", "activation")}
         after = _mean_log_probability(engine, world.units)
@@ -231,7 +232,7 @@ def _gemma(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     if not path.exists():
         before = _mean_log_probability(engine, units)
         options = {"languages": len(languages), "phrasings": GEMMA["phrasings"]}
-        by_source, truth, fired, after = measure(engine, world, 0, GEMMA["strength"], layers=GEMMA["layers"], **options)
+        by_source, truth, fired, after = measure(engine, world, 0, GEMMA["strength"], layers=GEMMA["layers"], hubs=GEMMA["hubs"], **options)
         found = precisions(world, by_source, truth, **options)
         row = {**GEMMA, "languages": len(languages), "precision": found, "fired": fired, "log_probability": [before, after]}
         path.write_text(json.dumps([row]), encoding="utf-8")

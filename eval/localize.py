@@ -236,6 +236,8 @@ def _whole(path: Path, content: bytes) -> None:
 
 
 def _signature(loaded: LoadedModel, manifest: dict[str, Any], config: LocalizeConfig, facts: dict[str, list[Query]]) -> Signature:
+    from rml_lama.eval.locate import changed_choices
+
     queries = [query for group in facts.values() for query in group]
     languages = list(dict.fromkeys(query.language for query in queries))
     pairs = {
@@ -245,7 +247,7 @@ def _signature(loaded: LoadedModel, manifest: dict[str, Any], config: LocalizeCo
         "rel": str(len({query.relation for query in queries})),
         "n": str(len(queries)),
         "q": content_hash({query.query_id: "" for query in queries})[:6],
-        "loc": config.method,
+        "loc": "+".join([config.method, *(f"{name}={value}" for name, value in changed_choices(config).items())]),
         "quad": config.quadrature,
         "obj": config.objective,
         "steps": config.steps,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,11 @@ from rml_lama.eval.uncertainty import localizability, resample, variance_compone
 from rml_lama.languages import LANGUAGES
 from rml_lama.records import Query
 
-__all__ = ["Background", "background_from", "evidence_of", "locate_fact", "recipe_of", "support"]
+__all__ = ["Background", "background_from", "changed_choices", "evidence_of", "locate_fact", "recipe_of", "support"]
 
 _SUPPORT_SHARE = 0.005  # of a language's neurons: the first half percent
 _WORDS = 10  # neurons whose words are looked up
+_CHOICES = ("gate", "normalise", "contrast", "query_penalty", "exponent", "family_balanced")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,18 @@ class Background:
 
 
 def recipe_of(config: LocalizeConfig) -> Recipe:
-    """The method of a config. `random-matched` first finds what `matrice` does. Raises `ConfigError` for an unknown one."""
-    return PRESETS["matrice"] if config.method == "random-matched" else preset(config.method)
+    """The method of a config, with its choices changed. `random-matched` first finds what `matrice` does.
+
+    Raises `ConfigError` for an unknown method.
+    """
+    recipe = PRESETS["matrice"] if config.method == "random-matched" else preset(config.method)
+    return replace(recipe, **changed_choices(config))
+
+
+def changed_choices(config: LocalizeConfig) -> dict[str, Any]:
+    """Those choices of the method that a config changes, by name."""
+    values = {name: getattr(config, name) for name in _CHOICES}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def evidence_of(

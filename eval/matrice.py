@@ -1,8 +1,8 @@
 """MATRICE: from many attributions of one fact to the neurons that serve it in every language, with their uncertainty (METHODS 3).
 
-`s_jl = m_jl - λ_q u_jl` in language l, m the mean over phrasings and u its standard error; `S_j = mean_l s_jl`,
-`v_j = sd_l(s_jl) / sqrt(|Λ|)`; `score_j = S_j - λ_l v_j`. Only the abstract of arXiv 2411.17401 is open: these are our own
-definitions. numpy only.
+`s_jl = m_jl - λ_q u_jl` in language l, m the mean over phrasings and u its standard error; score_j is the power mean of s_jl
+over languages. A rival takes the mean less standard errors over languages (METHODS 3.4); docs/decisions/0013 says why. Only
+the abstract of arXiv 2411.17401 is open: these are our own definitions. numpy only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from rml_lama.eval.evidence import Evidence
 from rml_lama.languages import LANGUAGES
 
-__all__ = ["LanguageLevel", "agnostic_score", "language_level", "scores_from_sums"]
+__all__ = ["LanguageLevel", "agnostic_score", "language_level", "language_weights", "penalised_score", "scores_from_sums"]
 
 _PRIOR_QUERIES = 4.0  # as many queries' worth of pooled variance is added to each neuron's own
 
@@ -69,16 +69,34 @@ def scores_from_sums(languages: tuple[str, ...], sums: np.ndarray, squares: np.n
 
 
 def agnostic_score(
-    level: LanguageLevel, *, query_penalty: float = 1.5, language_penalty: float = 1.5, family_balanced: bool = False
+    level: LanguageLevel, *, query_penalty: float = 1.0, exponent: float = 0.25, family_balanced: bool = False
 ) -> np.ndarray:
-    """score_j for every neuron, (neurons,).
+    """score_j for every neuron, (neurons,): the power mean over languages of s_jl, below zero taken as zero.
+
+    The smaller the exponent, the less one strong language can stand for many (1: the arithmetic mean; towards 0: the geometric
+    one). A neuron that is above zero in no language has its plain mean. Balanced, each family has the same weight.
 
     >>> level = LanguageLevel(("en", "ja"), np.array([[1.0, 2.0], [1.0, 0.0]]), np.zeros((2, 2)), np.ones(2))
-    >>> agnostic_score(level, language_penalty=1.0).tolist()
+    >>> agnostic_score(level, exponent=0.5).round(3).tolist()
+    [1.0, 0.5]
+    """
+    lower = level.lower(query_penalty)  # (languages, neurons)
+    weights = language_weights(level.languages, family_balanced=family_balanced)
+    score: np.ndarray = (weights @ np.maximum(lower, 0.0) ** exponent) ** (1 / exponent)
+    return np.where(score > 0, score, weights @ lower)
+
+
+def penalised_score(
+    level: LanguageLevel, *, query_penalty: float = 1.5, language_penalty: float = 1.5, family_balanced: bool = False
+) -> np.ndarray:
+    """`S_j - λ_l v_j` for every neuron, (neurons,): S_j = mean_l s_jl less so many of its standard errors over languages v_j.
+
+    >>> level = LanguageLevel(("en", "ja"), np.array([[1.0, 2.0], [1.0, 0.0]]), np.zeros((2, 2)), np.ones(2))
+    >>> penalised_score(level, language_penalty=1.0).tolist()
     [1.0, 0.0]
     """
     lower = level.lower(query_penalty)  # (languages, neurons)
-    weights = _family_weights(level.languages) if family_balanced else np.full(len(lower), 1 / len(lower))
+    weights = language_weights(level.languages, family_balanced=family_balanced)
     center: np.ndarray = weights @ lower
     if len(lower) < 2:
         return center
@@ -87,8 +105,10 @@ def agnostic_score(
     return score
 
 
-def _family_weights(languages: tuple[str, ...]) -> np.ndarray:
-    """Equal weight for each family, and within it for each language."""
+def language_weights(languages: tuple[str, ...], *, family_balanced: bool) -> np.ndarray:
+    """The weight of each language, (languages,), sum 1: equal, or equal for each family and within it for each language."""
+    if not family_balanced:
+        return np.full(len(languages), 1 / len(languages))
     families = [LANGUAGES[code].family if code in LANGUAGES else code for code in languages]
     counts = {family: families.count(family) for family in families}
     return np.array([1 / (len(counts) * counts[family]) for family in families])

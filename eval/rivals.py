@@ -15,11 +15,11 @@ import numpy as np
 from rml_lama.errors import ConfigError
 from rml_lama.eval.attribute import Source
 from rml_lama.eval.evidence import Evidence, Gate, Normalise, prepared
-from rml_lama.eval.matrice import agnostic_score, language_level
+from rml_lama.eval.matrice import agnostic_score, language_level, penalised_score
 
 __all__ = ["PRESETS", "Localizer", "Recipe", "matched_random", "preset"]
 
-Summary = Literal["matrice", "matrice-sd", "mean", "random-effects", "shared-prompts", "shared-languages", "random"]
+Summary = Literal["matrice", "matrice-se", "matrice-sd", "mean", "random-effects", "shared-prompts", "shared-languages", "random"]
 
 
 class Localizer(Protocol):
@@ -43,8 +43,9 @@ class Recipe:
     gate: Gate = "first"
     normalise: Normalise = "max"
     contrast: float = 1.0  # how much of the background is subtracted
-    query_penalty: float = 1.5
-    language_penalty: float = 1.5
+    query_penalty: float = 1.0  # standard errors over phrasings
+    exponent: float = 0.25  # of the power mean over languages
+    language_penalty: float = 1.5  # of `matrice-se`: standard errors over languages
     family_balanced: bool = False
     threshold: float = 0.2
     share: float = 0.7
@@ -65,6 +66,12 @@ class Recipe:
 
 def _matrice(recipe: Recipe, ready: Evidence) -> np.ndarray:
     return agnostic_score(
+        language_level(ready), query_penalty=recipe.query_penalty, exponent=recipe.exponent, family_balanced=recipe.family_balanced
+    )
+
+
+def _matrice_se(recipe: Recipe, ready: Evidence) -> np.ndarray:
+    return penalised_score(
         language_level(ready),
         query_penalty=recipe.query_penalty,
         language_penalty=recipe.language_penalty,
@@ -137,6 +144,7 @@ def _unit(values: np.ndarray) -> np.ndarray:
 
 _SUMMARIES: Mapping[str, Callable[[Recipe, Evidence], np.ndarray]] = {
     "matrice": _matrice,
+    "matrice-se": _matrice_se,
     "matrice-sd": _matrice_sd,
     "mean": _mean,
     "random-effects": _random_effects,
@@ -149,6 +157,7 @@ PRESETS: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe("matrice", "matrice"),
+        Recipe("matrice-se", "matrice-se", query_penalty=1.5),
         Recipe("matrice-sd", "matrice-sd"),
         Recipe("random-effects", "random-effects"),
         Recipe("mean-contrast", "mean"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from rml_lama.eval.attribute import attribute
 from rml_lama.eval.engine import Engine
 from rml_lama.eval.localization import Localization
 from rml_lama.eval.localize import localize, plan_localization
+from rml_lama.eval.locate import recipe_of
 from rml_lama.eval.models import LoadedModel
+from rml_lama.eval.rivals import PRESETS
 from rml_lama.eval.selection import select
 from rml_lama.hub.folder import read_manifest
 from tests.eval.families import tiny
@@ -129,9 +132,24 @@ def test_every_option_that_changes_the_number_is_in_the_signature(small: LoadedM
         {"max_candidates": 3},
         {"support_share": 0.5},
         {"transfer": True},
+        {"gate": "none"},
+        {"normalise": "l2"},
+        {"contrast": 0.5},
+        {"query_penalty": 0.0},
+        {"exponent": 1.0},
+        {"family_balanced": True},
         {"seed": 2},
     ):
         assert base.differences(localize(small, open_build, **{**quick, **change}).signature), change
+
+
+def test_a_method_has_its_own_choices_and_a_config_changes_them() -> None:
+    assert recipe_of(LocalizeConfig()) == PRESETS["matrice"]
+    assert recipe_of(LocalizeConfig(method="dai2022")) == PRESETS["dai2022"]
+    changed = recipe_of(LocalizeConfig(method="dai2022", contrast=1.0, gate="first"))
+    assert changed == dataclasses.replace(PRESETS["dai2022"], contrast=1.0, gate="first")
+    balanced = recipe_of(LocalizeConfig(exponent=0.75, query_penalty=0.0, family_balanced=True, normalise="rank"))
+    assert (balanced.exponent, balanced.query_penalty, balanced.family_balanced, balanced.normalise) == (0.75, 0.0, True, "rank")
 
 
 @pytest.mark.parametrize("method", ["dai2022", "amig", "neurgrad", "activation", "random", "random-matched", "random-effects"])

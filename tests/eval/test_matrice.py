@@ -9,7 +9,7 @@ from rml_lama.errors import ConfigError
 from rml_lama.eval.choose import choose, discoveries
 from rml_lama.eval.evidence import Evidence, background_of, normalised, prepared
 from rml_lama.eval.localization import classify
-from rml_lama.eval.matrice import LanguageLevel, agnostic_score, language_level
+from rml_lama.eval.matrice import LanguageLevel, agnostic_score, language_level, penalised_score
 from rml_lama.eval.planted import average_precision, recall_at
 from rml_lama.eval.rivals import PRESETS, Recipe, matched_random, preset
 from rml_lama.eval.uncertainty import localizability, reliability_table, resample, top_overlap, variance_components
@@ -79,17 +79,32 @@ def test_the_gate_leaves_languages_out_and_never_counts_them_as_zero() -> None:
 
 def test_the_score_by_hand() -> None:
     level = LanguageLevel(("en", "ja"), np.array([[0.9], [0.5]]), np.array([[0.1], [0.2]]), np.array([4.0, 4.0]))
+    assert agnostic_score(level)[0] == pytest.approx(((0.8**0.25 + 0.3**0.25) / 2) ** 4)
+    assert agnostic_score(level, query_penalty=0, exponent=1.0)[0] == pytest.approx(0.7)
+    three = LanguageLevel(("en", "ja", "tr"), np.array([[0.9, -0.9], [0.0, -0.3], [-0.2, 0.0]]), np.zeros((3, 2)), np.ones(3))
+    assert agnostic_score(three).tolist() == pytest.approx([0.9 / 81, -0.4]), "below zero counts as zero, unless nothing is above"
+    one = LanguageLevel(("en",), np.array([[0.9]]), np.array([[0.1]]), np.ones(1))
+    assert agnostic_score(one)[0] == pytest.approx(0.8)
+    assert penalised_score(one, query_penalty=1.0)[0] == pytest.approx(0.8)
+
+
+def test_the_penalised_score_by_hand() -> None:
+    level = LanguageLevel(("en", "ja"), np.array([[0.9], [0.5]]), np.array([[0.1], [0.2]]), np.array([4.0, 4.0]))
     lower = np.array([0.9 - 0.15, 0.5 - 0.3])
     expected = lower.mean() - 1.5 * lower.std(ddof=1) / np.sqrt(2)
-    assert agnostic_score(level)[0] == pytest.approx(expected)
-    assert agnostic_score(level, query_penalty=0, language_penalty=0)[0] == pytest.approx(0.7)
+    assert penalised_score(level)[0] == pytest.approx(expected)
+    assert penalised_score(level, query_penalty=0, language_penalty=0)[0] == pytest.approx(0.7)
 
 
 def test_families_count_the_same_when_balanced() -> None:
     mean = np.array([[1.0], [1.0], [1.0], [0.0]])
     level = LanguageLevel(("en", "de", "fr", "ja"), mean, np.zeros((4, 1)), np.ones(4))
-    assert agnostic_score(level, language_penalty=0)[0] == pytest.approx(0.75)
-    assert agnostic_score(level, language_penalty=0, family_balanced=True)[0] == pytest.approx(0.5)
+    assert agnostic_score(level, exponent=1.0)[0] == pytest.approx(0.75)
+    assert agnostic_score(level, exponent=1.0, family_balanced=True)[0] == pytest.approx(0.5)
+    assert agnostic_score(level)[0] == pytest.approx(0.75**4)
+    assert agnostic_score(level, family_balanced=True)[0] == pytest.approx(0.5**4)
+    assert penalised_score(level, language_penalty=0)[0] == pytest.approx(0.75)
+    assert penalised_score(level, language_penalty=0, family_balanced=True)[0] == pytest.approx(0.5)
 
 
 def test_standard_errors_are_shrunken_towards_the_pooled_variance() -> None:
