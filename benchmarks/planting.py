@@ -1,8 +1,8 @@
 """Planted truth: average precision of every method, over phrasings, languages and strengths; tiny models, or Gemma.
 
-Roles: three agnostic neurons a fact; decoys, two for each fact and language, two for each fact and family, two for each fact that fire in
-one phrasing; and six hubs that fire for everything. Each pushes every word of its queries with one strength; hubs in Gemma with a
-quarter of it, as they push the words of all facts at once, and the norm behind the FFN leaves no room beside them for anything else.
+Roles, all of one strength: three agnostic neurons a fact; decoys, two for each fact and language, two for each fact and family,
+two for each fact that fire in one phrasing; and six hubs that fire for everything. In Gemma the agnostic ones have a layer to themselves:
+behind its FFN stands a norm, so neurons of one layer take from each other, and beside decoys of every language an agnostic one is a loss.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rml_lama.eval.unit import Unit
 FAMILIES = ("A", "A", "A", "B", "B", "C", "C", "D", "D", "E", "E", "F")  # of the languages in turn
 PHRASINGS, LANGUAGES, STRENGTHS = (2, 3, 4, 6, 8), (3, 4, 6, 8, 12), (1.0, 2.0, 4.0, 8.0)
 MAIN = {"phrasings": 4, "languages": 8, "strength": 4.0}
-GEMMA: dict[str, Any] = {"facts": 5, "phrasings": 3, "layers": [15, 16], "strength": 8.0, "hubs": 0.25}
+GEMMA: dict[str, Any] = {"facts": 4, "phrasings": 2, "layer": 15, "layer_of_others": 12, "strength": 4.0}
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def tiny_world(seed: int, *, facts: int = 4, languages: int = 12, phrasings: int
     return World(units, neutral, keys)
 
 
-def plans_of(world: World, *, languages: int, phrasings: int, hubs: float) -> list[Plan]:
-    """What is planted; `hubs` is their part of the strength."""
+def plans_of(world: World, *, languages: int, phrasings: int) -> list[Plan]:
+    """What is planted."""
     facts = sorted({f for f, _, _ in world.keys})
     words = {f: tuple(sorted({world.units[n].targets[0][1] for n in world.find(f)})) for f in facts}
     plans = []
@@ -81,7 +81,7 @@ def plans_of(world: World, *, languages: int, phrasings: int, hubs: float) -> li
             plans += [Plan("family", str(f), tuple(n for code in members for n in world.find(f, code)), words[f])] * 2
         plans += [Plan("phrasing", str(f), world.find(f, None, f % phrasings), words[f])] * 2
     everything = tuple(sorted({word for f in facts for word in words[f]}))
-    return [*plans, *[Plan("hub", "", tuple(range(len(world.units))), everything, hubs)] * 6]
+    return [*plans, *[Plan("hub", "", tuple(range(len(world.units))), everything)] * 6]
 
 
 def vectors(engine: Engine, world: World, source: str) -> np.ndarray:
@@ -111,15 +111,22 @@ def vectors(engine: Engine, world: World, source: str) -> np.ndarray:
 
 
 def precisions(
-    world: World, by_source: dict[str, np.ndarray], truth: dict[int, list[int]], *, languages: int, phrasings: int
+    world: World,
+    by_source: dict[str, np.ndarray],
+    truth: dict[int, list[int]],
+    *,
+    languages: int,
+    phrasings: int,
+    among: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Mean average precision over facts of every method, from the first languages and phrasings."""
+    """Mean average precision over facts of every method, from the first languages and phrasings; of all neurons, or `among` some."""
     result: dict[str, list[float]] = {name: [] for name in PRESETS}
     for f in truth:
         for name, recipe in PRESETS.items():
-            result[name].append(
-                average_precision(recipe.score(evidence(world, by_source[recipe.source], f, recipe, languages, phrasings)), truth[f])
-            )
+            scores = recipe.score(evidence(world, by_source[recipe.source], f, recipe, languages, phrasings))
+            if among is not None:
+                scores[np.setdiff1d(np.arange(len(scores)), among)] = -np.inf
+            result[name].append(average_precision(scores, truth[f]))
     return {name: float(np.mean(values)) for name, values in result.items()}
 
 
@@ -134,11 +141,24 @@ def evidence(world: World, values: np.ndarray, fact: int, recipe: Any, languages
 
 
 def measure(
-    engine: Engine, world: World, seed: int, strength: float, *, layers: Sequence[int], languages: int, phrasings: int, hubs: float = 1.0
+    engine: Engine,
+    world: World,
+    seed: int,
+    strength: float,
+    *,
+    layers: Sequence[int],
+    languages: int,
+    phrasings: int,
+    own: int | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[int, list[int]], Any, float]:
-    """Plant, attribute with every source, restore: attributions, the truth by fact, what fired, and the mean log P."""
+    """Plant, attribute with every source, restore: attributions, the truth by fact, what fired, and the mean log P.
+
+    `own` is a layer that the agnostic neurons have to themselves.
+    """
     offsets = layer_offsets(engine)
-    plans = plans_of(world, languages=languages, phrasings=phrasings, hubs=hubs)
+    plans = plans_of(world, languages=languages, phrasings=phrasings)
+    if own is not None:
+        layers = [own if plan.role == "agnostic" else layers[number % len(layers)] for number, plan in enumerate(plans)]
     with plant(engine, world.units, plans, layers=layers, strength=strength, seed=seed) as planted:
         by_source = {source: vectors(engine, world, source) for source in ("integrated", "replaced", "gradient", "activation")}
         after = _mean_log_probability(engine, world.units)
@@ -206,7 +226,8 @@ def _mean_of(rows: Sequence[dict[str, Any]], setting: dict[str, float]) -> dict[
 def _gemma(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """Real prompts of the open track's P36 in six languages, each with the next fact's answer: what the model does not know by itself.
 
-    With the true answers its own neurons would be as right as the planted ones, and count as mistakes.
+    With the true answers its own neurons would be as right as the planted ones, and count as mistakes. Those behind the planted ones, that
+    pass their push on, still do: so the precision among the neurons of the planted layers is given too.
     """
     from rml_lama.config import EvaluateConfig
     from rml_lama.eval.selection import select
@@ -231,10 +252,15 @@ def _gemma(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     path = folder / "rows.json"
     if not path.exists():
         before = _mean_log_probability(engine, units)
-        options = {"languages": len(languages), "phrasings": GEMMA["phrasings"]}
-        by_source, truth, fired, after = measure(engine, world, 0, GEMMA["strength"], layers=GEMMA["layers"], hubs=GEMMA["hubs"], **options)
-        found = precisions(world, by_source, truth, **options)
-        row = {**GEMMA, "languages": len(languages), "precision": found, "fired": fired, "log_probability": [before, after]}
+        options: dict[str, Any] = {"languages": len(languages), "phrasings": GEMMA["phrasings"]}
+        layers, own = [GEMMA["layer_of_others"]], GEMMA["layer"]
+        by_source, truth, fired, after = measure(engine, world, 0, GEMMA["strength"], layers=layers, own=own, **options)
+        np.savez(folder / "attributions.npz", **by_source)
+        offsets = layer_offsets(engine)
+        among = np.concatenate([np.arange(offsets[layer], offsets[layer + 1]) for layer in (*layers, own)])
+        row = {**GEMMA, "languages": len(languages), "precision": precisions(world, by_source, truth, **options)}
+        row["precision_in_planted_layers"] = precisions(world, by_source, truth, among=among, **options)
+        row |= {"truth": truth, "fired": fired, "log_probability": [before, after]}
         path.write_text(json.dumps([row]), encoding="utf-8")
     rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     print({name: value for name, value in rows[0].items() if name != "fired"}, flush=True)

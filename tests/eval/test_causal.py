@@ -12,6 +12,7 @@ from rml_lama.errors import ModelError
 from rml_lama.eval.attribute import layer_offsets
 from rml_lama.eval.causal import Intervention, effects, intervene, transfer
 from rml_lama.eval.change import enhance, suppress
+from rml_lama.eval.directions import crossed_norms, final_norm, word_directions
 from rml_lama.eval.engine import Engine
 from rml_lama.eval.gradients import integrate
 from rml_lama.eval.models import LoadedModel
@@ -141,6 +142,30 @@ def test_planted_neurons_fire_where_planned_and_are_found(family: str) -> None:
             assert average_precision(values, truth) >= 0.5, "random models have a few large neurons of their own"
             assert values[truth].min() > values[others].max()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma3", "opt", "cohere"])
+def test_what_a_planted_neuron_pushes_is_what_raises_its_words(family: str) -> None:
+    """Behind the last layer's FFN stand norms and the vocabulary only, so the way to a word is the gradient of its logit."""
+    engine = engine_of(tiny(family), family)
+    unit = units_of(family)[0]
+    words, layer = [30, 31, 250], len(engine.sites) - 1
+    read: list[torch.Tensor] = []
+
+    def keep(module: Any, args: Any, output: torch.Tensor) -> torch.Tensor:
+        read.append(output.detach().requires_grad_())
+        return read[0]
+
+    crossed = crossed_norms(engine, unit, layer, last=final_norm(engine))
+    ways = word_directions(engine, words, engine.head.mean_embedding(), crossed)
+    handle = engine.sites[layer].block.register_forward_hook(keep)
+    with torch.enable_grad():
+        logits = engine.model(input_ids=torch.tensor([unit.tokens])).logits[0, unit.targets[0][0]]
+        expected = [torch.autograd.grad(logits[word] - logits.mean(), read[0], retain_graph=True)[0] for word in words]
+    handle.remove()
+    expected = torch.stack([one.reshape(-1, ways.shape[1])[unit.site] for one in expected]).double()
+    cosine = (ways * expected).sum(1) / expected.norm(dim=1)
+    np.testing.assert_allclose(cosine.numpy(), 1.0, atol=1e-4)
 
 
 def test_planting_says_what_it_cannot_do() -> None:
