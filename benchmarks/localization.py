@@ -177,7 +177,8 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     result = commands[arguments.command](arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    path = arguments.out / f"{arguments.command}.json"
+    name = f"{arguments.command}-gemma" if arguments.gemma else arguments.command
+    path = arguments.out / f"{name}.json"
     path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(path)
 

@@ -106,7 +106,8 @@ def vectors(engine: Engine, world: World, source: str) -> np.ndarray:
         if source == "replaced":
             opened = engine.open(world.neutral[start : start + 16])
             low = [[layer[n] for layer in opened.activations] for n in range(len(units))]
-        rows += [torch.cat(one.values).float() for one in integrate(engine, units, baselines=low, floor=1e-3)]
+        rule = "linspace-20" if low else "gauss-kronrod-sinh"  # AMIG's path as published
+        rows += [torch.cat(one.values).float() for one in integrate(engine, units, baselines=low, rule=rule, floor=1e-3)]
     return torch.stack(rows).numpy()
 
 

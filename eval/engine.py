@@ -65,7 +65,7 @@ class Engine:
         self._takes = set(inspect.signature(self.model.forward).parameters)
         self._maps = linear_maps(site.layer for site in self.sites) if self.model.dtype in (torch.float32, torch.float64) else []
         self._tolerance = tolerance
-        self.tails: list[Tail] = find_tails(self.model, self.sites, self.probe())
+        self._tails: list[Tail] = find_tails(self.model, self.sites, self.probe())
         self._kept = kept_numbers(self.model, self.sites, self.probe())
 
     @property
@@ -87,14 +87,14 @@ class Engine:
         layout = lay_out(self.model, units, self._takes, causal=self.causal, pad=self._pad)
         read: dict[str, dict[int, torch.Tensor]] = {name: {} for name in ("activation", "ffn", "before", "layer")}
         handles: list[Any] = []
-        for site, tail in zip(self.sites, self.tails, strict=True):
+        for site, tail in zip(self.sites, self._tails, strict=True):
             handles += self._readers(site, tail, layout.site, read)
         try:
             hidden = self.forward(layout, Growth(torch.arange(len(units), device=self.device)), lambda layer, base: None)
         finally:
             for handle in handles:
                 handle.remove()
-        rest = [tail.rest(read["ffn"][layer], read["layer"][layer], read["before"].get(layer)) for layer, tail in enumerate(self.tails)]
+        rest = [tail.rest(read["ffn"][layer], read["layer"][layer], read["before"].get(layer)) for layer, tail in enumerate(self._tails)]
         units = tuple(units)
         value, _ = self.objective(units, layout, hidden, torch.arange(len(units), device=self.device), gradient=False)
         return Opened(units, layout, tuple(read["activation"].values()), tuple(read["ffn"].values()), tuple(rest), value)
@@ -115,7 +115,7 @@ class Engine:
 
     def onset(self, opened: Opened, layer: int, owner: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
         """Where what a layer gives begins to saturate, from one FFN output to another, (rows, hidden) -> (rows,): see `Tail.onset`."""
-        return self.tails[layer].onset(opened.rest[layer][owner], low, high)
+        return self._tails[layer].onset(opened.rest[layer][owner], low, high)
 
     def unchanged(self, opened: Opened) -> torch.Tensor:
         """The gradient of log F in every layer's FFN output where nothing is changed, (layers, units, hidden): one pass."""
@@ -152,7 +152,7 @@ class Engine:
             owner = rows[layer].owner
             growth.add(owner, rows[layer].nodes)
             leaves[layer] = rows[layer].outputs.to(self.model.dtype).detach().requires_grad_(gradient)
-            entering = self.tails[layer].compose(opened.rest[layer][owner], leaves[layer])  # (rows, hidden)
+            entering = self._tails[layer].compose(opened.rest[layer][owner], leaves[layer])  # (rows, hidden)
             if output.shape[1] == 1:
                 return entering[:, None]
             place = (torch.arange(len(owner), device=self.device), opened.layout.site[owner])

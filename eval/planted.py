@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from rml_lama.errors import ModelError
-from rml_lama.eval.directions import crossed_norms, final_norm, read_inputs, word_directions
 from rml_lama.eval.engine import Engine
 from rml_lama.eval.sites import LinearSite
 from rml_lama.eval.unit import Unit
@@ -62,7 +61,7 @@ def plant(
     layers of experts, or whose first projection cannot be told.
     """
     generator = np.random.default_rng(seed)
-    last, middle = final_norm(engine), engine.head.mean_embedding()
+    middle = engine.head.mean_embedding()
     saved: list[tuple[torch.Tensor, torch.Tensor]] = []
     planted: list[tuple[int, int, int]] = []  # plan, layer, index
     try:
@@ -71,15 +70,11 @@ def plant(
             keys, weight = _first_maps(engine, layer), _value_weight(engine, layer)
             tensors = [weight, *(part for key in keys for part in (key.weight, key.bias) if part is not None)]
             saved += [(tensor, tensor.clone()) for tensor in tensors]
-            read = read_inputs(engine, units, keys[0])  # (units, hidden)
+            read = _read_inputs(engine, units, keys[0])  # (units, hidden)
             size = strength * engine.sites[layer].weight.data.norm(dim=0).mean()
-            crossed = crossed_norms(engine, units[0], layer, last=last)
             for number, index in zip(mine, generator.permutation(engine.sites[layer].neurons)[: len(mine)].tolist(), strict=True):
                 _write_key(keys, index, read, plans[number].queries)
-                ways = word_directions(engine, plans[number].words, middle, crossed)
-                # the shortest column that goes `size` far along each way: where words are alike (Roma, Rom), none is pushed more
-                column = size * plans[number].scale * torch.linalg.pinv(ways, rtol=1e-3).sum(dim=1)
-                engine.sites[layer].weight.data[:, index] = column.to(engine.model.dtype)
+                _write_value(engine, layer, index, plans[number].words, size * plans[number].scale, middle)
                 planted.append((number, layer, index))
         fired = _activations(engine, units)
         yield [_measured(plans[number], layer, index, fired[layer][:, index]) for number, layer, index in sorted(planted)]
@@ -120,6 +115,26 @@ def _value_weight(engine: Engine, layer: int) -> torch.Tensor:
     return weight
 
 
+@torch.no_grad()
+def _read_inputs(engine: Engine, units: Sequence[Unit], module: torch.nn.Module) -> torch.Tensor:
+    """What a map reads at the site, (units, hidden); each unit on its own, as lengths differ."""
+    rows: list[torch.Tensor] = []
+
+    def hook(module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+        rows.append(args[0].reshape(-1, args[0].shape[-1]))
+
+    handle = module.register_forward_pre_hook(hook)
+    try:
+        for unit in units:
+            tokens = torch.tensor([unit.tokens], device=engine.device)
+            source = {"input_ids": torch.tensor([unit.source], device=engine.device), "decoder_input_ids": tokens}
+            engine.model(**(source if unit.source else {"input_ids": tokens}))
+            rows[-1] = rows[-1][unit.site]
+    finally:
+        handle.remove()
+    return torch.stack(rows).double()
+
+
 def _write_key(keys: Sequence[Any], index: int, read: torch.Tensor, wanted: Sequence[int]) -> None:
     """Rows that give a large pre-activation on wanted queries and a negative one elsewhere (gated: gate so, up a constant).
 
@@ -146,6 +161,17 @@ def _set_row(module: Any, index: int, row: torch.Tensor) -> None:
     _matrix(module)[index] = row.to(module.weight.dtype)
     if module.bias is not None:
         module.bias.data[index] = 0.0
+
+
+def _write_value(engine: Engine, layer: int, index: int, words: Sequence[int], size: torch.Tensor | float, middle: torch.Tensor) -> None:
+    """The shortest value column that goes `size` far along the way from the output embeddings' `middle` to each word's own.
+
+    Words that are alike (Roma, Rom) share their way, so that none of them is pushed more than another.
+    """
+    columns = engine.sites[layer].weight.data  # (hidden, neurons), a view
+    ways = engine.head.embedding(torch.tensor(words, device=engine.device)).double() - middle.double()  # (words, hidden)
+    ways = ways / ways.norm(dim=1, keepdim=True)
+    columns[:, index] = (size * torch.linalg.pinv(ways, rtol=1e-3).sum(dim=1)).to(columns.dtype)
 
 
 def _measured(plan: Plan, layer: int, index: int, fired: np.ndarray) -> Planted:

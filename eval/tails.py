@@ -14,7 +14,7 @@ from torch import nn
 from rml_lama.errors import ModelError
 from rml_lama.eval.sites import Site
 
-__all__ = ["Tail", "find_tails", "same"]
+__all__ = ["Tail", "find_tails"]
 
 _LITTLE = 1e-5  # of the way, for a slope
 _LEAST_ONSET = 1e-7
@@ -104,13 +104,12 @@ def _tail(site: Site, events: list[Event], end: torch.Tensor | None) -> Tail:
     for module, given, made in events[1:]:
         if made is given or not list(module.parameters(recurse=False)):
             continue  # dropout at rest
-        if same(given, ffn):
+        if _equal(given, ffn):
             return Tail("norm", module)
-        if same(made, end):
+        if _equal(made, end):
             return Tail("closing", module)
     return Tail("plain")
 
 
-def same(first: torch.Tensor, second: torch.Tensor) -> bool:
-    """Whether two tensors hold the same numbers, in whatever shape."""
+def _equal(first: torch.Tensor, second: torch.Tensor) -> bool:
     return first.numel() == second.numel() and torch.equal(first.flatten(), second.flatten())
