@@ -14,7 +14,7 @@ import numpy as np
 from rml_lama.eval.evidence import Evidence
 from rml_lama.languages import LANGUAGES
 
-__all__ = ["LanguageLevel", "agnostic_score", "language_level", "language_weights", "penalised_score", "scores_from_sums"]
+__all__ = ["LanguageLevel", "agnostic_score", "language_level", "penalised_score", "scores_from_sums"]
 
 _PRIOR_QUERIES = 4.0  # as many queries' worth of pooled variance is added to each neuron's own
 
@@ -81,7 +81,7 @@ def agnostic_score(
     [1.0, 0.5]
     """
     lower = level.lower(query_penalty)  # (languages, neurons)
-    weights = language_weights(level.languages, family_balanced=family_balanced)
+    weights = _language_weights(level.languages, family_balanced=family_balanced)
     score: np.ndarray = (weights @ np.maximum(lower, 0.0) ** exponent) ** (1 / exponent)
     return np.where(score > 0, score, weights @ lower)
 
@@ -96,7 +96,7 @@ def penalised_score(
     [1.0, 0.0]
     """
     lower = level.lower(query_penalty)  # (languages, neurons)
-    weights = language_weights(level.languages, family_balanced=family_balanced)
+    weights = _language_weights(level.languages, family_balanced=family_balanced)
     center: np.ndarray = weights @ lower
     if len(lower) < 2:
         return center
@@ -105,7 +105,7 @@ def penalised_score(
     return score
 
 
-def language_weights(languages: tuple[str, ...], *, family_balanced: bool) -> np.ndarray:
+def _language_weights(languages: tuple[str, ...], *, family_balanced: bool) -> np.ndarray:
     """The weight of each language, (languages,), sum 1: equal, or equal for each family and within it for each language."""
     if not family_balanced:
         return np.full(len(languages), 1 / len(languages))
