@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,7 +72,8 @@ def timed(work: Callable[[], Any]) -> tuple[float, float]:
 
 
 def peak_gib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    """Of this process alone; `ru_maxrss` would begin with the parent's."""
+    return next(int(line.split()[1]) / 2**20 for line in open("/proc/self/status", encoding="utf-8") if line.startswith("VmHWM"))
 
 
 def product_rate() -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rml_lama.config import LocalizeConfig
+from rml_lama.errors import ConfigError
 from rml_lama.eval.attribute import Attributed, attribute, layer_offsets
 from rml_lama.eval.causal import transfer
 from rml_lama.eval.choose import choose
@@ -27,6 +28,7 @@ __all__ = ["Background", "background_from", "changed_choices", "evidence_of", "l
 _SUPPORT_SHARE = 0.005  # of a language's neurons: the first half percent
 _WORDS = 10  # neurons whose words are looked up
 _CHOICES = ("gate", "normalise", "contrast", "query_penalty", "exponent", "family_balanced")
+_USED_BY = {"exponent": ("matrice",), "family_balanced": ("matrice", "matrice-se")}  # the others serve every method
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,14 @@ class Background:
 def recipe_of(config: LocalizeConfig) -> Recipe:
     """The method of a config, with its choices changed. `random-matched` first finds what `matrice` does.
 
-    Raises `ConfigError` for an unknown method.
+    Raises `ConfigError` for an unknown method, and for a choice that the method has no use for.
     """
     recipe = PRESETS["matrice"] if config.method == "random-matched" else preset(config.method)
-    return replace(recipe, **changed_choices(config))
+    changed = changed_choices(config)
+    for name, methods in _USED_BY.items():
+        if name in changed and recipe.summary not in methods:
+            raise ConfigError(f"{config.method} has no use for {name}; leave it out, or take a method that has: {', '.join(methods)}")
+    return replace(recipe, **changed)
 
 
 def changed_choices(config: LocalizeConfig) -> dict[str, Any]:

@@ -152,6 +152,16 @@ def test_a_method_has_its_own_choices_and_a_config_changes_them() -> None:
     assert (balanced.exponent, balanced.query_penalty, balanced.family_balanced, balanced.normalise) == (0.75, 0.0, True, "rank")
 
 
+@pytest.mark.parametrize(
+    ("method", "change"),
+    [("dai2022", {"exponent": 0.5}), ("matrice-se", {"exponent": 0.5}), ("mean-contrast", {"family_balanced": True})],
+)
+def test_a_choice_that_the_method_has_no_use_for_is_an_error(method: str, change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"{method} has no use for {next(iter(change))}.*take a method that has: matrice"):
+        recipe_of(LocalizeConfig(method=method, **change))
+    assert recipe_of(LocalizeConfig(method="random-matched", **change)).exponent == change.get("exponent", 0.25)
+
+
 @pytest.mark.parametrize("method", ["dai2022", "amig", "neurgrad", "activation", "random", "random-matched", "random-effects"])
 def test_rivals_run_behind_the_same_command(small: LoadedModel, open_build: Path, method: str) -> None:
     found = localize(small, open_build, **{**OPTIONS, "method": method, "transfer": False})
