@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,9 @@ from rml_lama.terminal import (
     progress_steps,
     split,
 )
+
+if TYPE_CHECKING:
+    from rml_lama.config import EvaluateConfig
 
 __all__ = ["scores"]
 
@@ -65,9 +68,7 @@ def evaluate(
     Example: `rml-lama evaluate demo --data out --out runs/gemma --languages en,ja --limit-facts 20`
     """
     from rml_lama.config import EvaluateConfig, load_config
-    from rml_lama.eval.evaluate import estimate, plan
     from rml_lama.eval.evaluate import evaluate as evaluate_
-    from rml_lama.eval.models import DEMO
     from rml_lama.languages import parse_languages
 
     options = load_config(
@@ -89,14 +90,21 @@ def evaluate(
     load: dict[str, object] = {"device": device, "device_map": device_map, "quantization": quantization}
     load |= {"revision": revision, "trust_remote_code": trust_remote_code}
     if dry_run:
-        typer.echo(plan(data, options))
-        if model == DEMO or Path(model).exists():  # nothing is downloaded for an estimate
-            typer.echo(estimate(model, data, options, load=load))
+        _say_plan(model, data, options, load)
         return
     with progress_steps("loading the model") as step:
         result = evaluate_(model, data, options, out=out, load=load, progress=step)
     typer.echo(result.table())
     typer.echo(str(result.signature))
+
+
+def _say_plan(model: str, data: Path, options: EvaluateConfig, load: dict[str, object]) -> None:
+    from rml_lama.eval.evaluate import estimate, plan
+    from rml_lama.eval.models import DEMO
+
+    typer.echo(plan(data, options))
+    if model == DEMO or Path(model).exists():  # nothing is downloaded for an estimate
+        typer.echo(estimate(model, data, options, load=load))
 
 
 @scores.command()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import hashlib
 import json
 import re
@@ -54,7 +55,8 @@ class Server:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Requests of one connection, one after the other."""
-        try:
+        gone = (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError)
+        with contextlib.suppress(*gone), contextlib.closing(writer):  # a client may hang up at any time
             while line := await reader.readline():
                 method, path, _ = line.decode().split(" ", 2)
                 headers: dict[str, str] = {}
@@ -65,10 +67,6 @@ class Server:
                 self.authorization.add(headers.get("authorization", ""))
                 if not await self._answer(method, path, headers, body, writer):
                     break
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
 
     async def _answer(self, method: str, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter) -> bool:
         if path.endswith("/chat/completions"):
