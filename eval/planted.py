@@ -58,10 +58,12 @@ def plant(
 
     `strength` is c: how far the value column goes towards each word, as a multiple of the mean length of the layer's own columns. Planted
     from the lowest layer up, so that each key is fitted to what its layer reads in the end. Raises `ModelError` for
-    layers of experts, or whose first projection cannot be told.
+    layers of experts, or whose first projection cannot be told, and for output embeddings of another width than the layers.
     """
     generator = np.random.default_rng(seed)
     middle = engine.head.mean_embedding()
+    if len(middle) != engine.hidden:
+        raise ModelError(f"output embeddings are {len(middle)} wide and layers {engine.hidden}: planting needs the same width")
     saved: list[tuple[torch.Tensor, torch.Tensor]] = []
     planted: list[tuple[int, int, int]] = []  # plan, layer, index
     try:

@@ -157,16 +157,17 @@ def test_a_planted_neuron_pushes_each_of_its_words_as_far() -> None:
     np.testing.assert_allclose(far.numpy(), 3.0 * sizes[0], rtol=1e-3)
 
 
-def test_planting_says_what_it_cannot_do() -> None:
-    engine = engine_of(tiny("mixtral"), "mixtral")
-    plans = [Plan("hub", "", (0,), (3,))]
-    with pytest.raises(ModelError, match="dense layers only"), plant(engine, units_of("mixtral"), plans, layers=[0], strength=1, seed=0):
-        pass
-    engine = engine_of(tiny("phi3"), "phi3")
-    with (
-        pytest.raises(ModelError, match="looked for one or two maps"),
-        plant(engine, units_of("phi3"), plans, layers=[0], strength=1, seed=0),
-    ):
+@pytest.mark.parametrize(
+    ("family", "message"),
+    [
+        ("mixtral", "dense layers only"),
+        ("phi3", "looked for one or two maps"),
+        ("opt-350m", "output embeddings are 16 wide and layers 32"),
+    ],
+)
+def test_planting_says_what_it_cannot_do(family: str, message: str) -> None:
+    engine, plans = engine_of(tiny(family), family), [Plan("hub", "", (0,), (3,))]
+    with pytest.raises(ModelError, match=message), plant(engine, units_of(family), plans, layers=[0], strength=1, seed=0):
         pass
 
 
