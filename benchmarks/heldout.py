@@ -51,6 +51,7 @@ VARIANTS = {  # of MATRICE, between which and itself a default is chosen (see `h
         for exponent, penalty in ((0.25, 0.0), (0.5, 1.0), (0.75, 1.0), (1.0, 1.0))
     },
     "no contrast": Recipe("variant", "matrice", contrast=0.0),
+    "positive contrast": Recipe("variant", "matrice", contrast_part="positive"),
     "gradient": Recipe("variant", "matrice", source="gradient", contrast=0.0),
 }
 

@@ -16,7 +16,9 @@ Found = dict[tuple[str, int, int], dict[str, Any]]  # by method, k and number of
 
 
 def summary(done: Sequence[dict[str, Any]], k: int, variants: Sequence[str]) -> dict[str, Any]:
-    """By method and k the mean selectivity and the default's paired difference, with intervals; what choosing a variant at one k gives."""
+    """By method and k: mean selectivity, and the changes of log P that it is the difference of; the default's paired difference from each,
+    with intervals; what choosing a variant at one k gives.
+    """
     done = [row for row in done if row["rows"]]
     if not done:
         return {}
@@ -28,7 +30,8 @@ def summary(done: Sequence[dict[str, Any]], k: int, variants: Sequence[str]) -> 
             there, values = _values(found, method, count, kind, range(len(done)))
             name = {"held_out": kind, "k": count, "method": method, "facts": len(there)}
             mean, low, high = _interval(values, 0 * values, there, relations)
-            rows.append({**name, "selectivity": mean, "low": low, "high": high})
+            own = float(np.mean([found[method, count, number][f"change_{kind}"] for number in there]))
+            rows.append({**name, "selectivity": mean, "low": low, "high": high, "change": own, "change_of_others": own + mean})
             if method != DEFAULT:
                 difference, low, high = _interval(_values(found, DEFAULT, count, kind, there)[1], values, there, relations)
                 against.append({**name, "difference": difference, "low": low, "high": high})

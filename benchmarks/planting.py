@@ -1,16 +1,15 @@
-"""Planted truth: average precision of every method, over phrasings, languages and strengths; tiny models, or Gemma.
+"""Planted truth: average precision of every method, over phrasings, languages and strengths, in tiny models (Gemma: `planting_gemma.py`).
 
 Roles, all of one strength: three agnostic neurons a fact; decoys, two for each fact and language, two for each fact and family,
-two for each fact that fire in one phrasing; and six hubs that fire for everything. In Gemma the agnostic ones have a layer to themselves:
-behind its FFN stands a norm, so neurons of one layer take from each other, and beside decoys of every language an agnostic one is a loss.
+two for each fact that fire in one phrasing; and six hubs that fire for everything.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,15 @@ from rml_lama.eval.attribute import layer_offsets
 from rml_lama.eval.engine import Engine, Rows
 from rml_lama.eval.evidence import Evidence, normalised
 from rml_lama.eval.gradients import integrate
-from rml_lama.eval.models import LoadedModel, load_model
+from rml_lama.eval.models import LoadedModel
 from rml_lama.eval.planted import Plan, average_precision, plant
-from rml_lama.eval.rivals import PRESETS
+from rml_lama.eval.rivals import PRESETS, Recipe
 from rml_lama.eval.uncertainty import resample
 from rml_lama.eval.unit import Unit
 
 FAMILIES = ("A", "A", "A", "B", "B", "C", "C", "D", "D", "E", "E", "F")  # of the languages in turn
 PHRASINGS, LANGUAGES, STRENGTHS = (2, 3, 4, 6, 8), (3, 4, 6, 8, 12), (1.0, 2.0, 4.0, 8.0)
 MAIN = {"phrasings": 4, "languages": 8, "strength": 4.0}
-GEMMA: dict[str, Any] = {"facts": 4, "phrasings": 2, "layer": 15, "layer_of_others": 12, "strength": 4.0}
 
 
 @dataclass(frozen=True)
@@ -119,11 +117,12 @@ def precisions(
     languages: int,
     phrasings: int,
     among: np.ndarray | None = None,
+    recipes: Mapping[str, Recipe] = PRESETS,
 ) -> dict[str, float]:
     """Mean average precision over facts of every method, from the first languages and phrasings; of all neurons, or `among` some."""
-    result: dict[str, list[float]] = {name: [] for name in PRESETS}
+    result: dict[str, list[float]] = {name: [] for name in recipes}
     for f in truth:
-        for name, recipe in PRESETS.items():
+        for name, recipe in recipes.items():
             scores = recipe.score(evidence(world, by_source[recipe.source], f, recipe, languages, phrasings))
             if among is not None:
                 scores[np.setdiff1d(np.arange(len(scores)), among)] = -np.inf
@@ -131,7 +130,7 @@ def precisions(
     return {name: float(np.mean(values)) for name, values in result.items()}
 
 
-def evidence(world: World, values: np.ndarray, fact: int, recipe: Any, languages: int, phrasings: int) -> Evidence:
+def evidence(world: World, values: np.ndarray, fact: int, recipe: Recipe, languages: int, phrasings: int) -> Evidence:
     chosen = [n for n, (f, code, m) in enumerate(world.keys) if f == fact and code < languages and m < phrasings]
     background = {}
     for code in range(languages):  # the other facts, one phrasing each
@@ -162,7 +161,7 @@ def measure(
         layers = [own if plan.role == "agnostic" else layers[number % len(layers)] for number, plan in enumerate(plans)]
     with plant(engine, world.units, plans, layers=layers, strength=strength, seed=seed) as planted:
         by_source = {source: vectors(engine, world, source) for source in ("integrated", "replaced", "gradient", "activation")}
-        after = _mean_log_probability(engine, world.units)
+        after = mean_log_probability(engine, world.units)
         truth: dict[int, list[int]] = {}
         for one in planted:
             if one.plan.role == "agnostic":
@@ -188,7 +187,9 @@ def planted(arguments: argparse.Namespace) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     if arguments.gemma:
-        return {"rows": _gemma(arguments, folder)}
+        from planting_gemma import gemma_rows
+
+        return {"rows": gemma_rows(arguments, folder)}
     for seed in range(3):
         for strength in STRENGTHS:
             path = folder / f"{seed}-{strength:g}.json"
@@ -224,51 +225,7 @@ def _mean_of(rows: Sequence[dict[str, Any]], setting: dict[str, float]) -> dict[
     return {name: float(np.mean([row[name] for row in here])) for name in here[0]} if here else {}
 
 
-def _gemma(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """Real prompts of the open track's P36 in six languages, each with the next fact's answer: what the model does not know by itself.
-
-    With the true answers its own neurons would be as right as the planted ones, and count as mistakes. Those behind the planted ones, that
-    pass their push on, still do: so the precision among the neurons of the planted layers is given too.
-    """
-    from rml_lama.config import EvaluateConfig
-    from rml_lama.eval.selection import select
-    from rml_lama.eval.steps import neutral_unit, units_of
-    from rml_lama.hub.folder import read_manifest
-
-    languages = ("en", "de", "ru", "tr", "ja", "id")
-    config = EvaluateConfig(languages=languages, relations=("P36",), limit_facts=GEMMA["facts"], limit_templates=GEMMA["phrasings"])
-    loaded = load_model("demo")
-    engine = Engine(loaded)
-    queries = [query for shard in select(arguments.data, read_manifest(arguments.data), config) for query in shard.queries]
-    facts = list(dict.fromkeys(query.fact_id for query in queries))
-    templates = {code: list(dict.fromkeys(q.template_id for q in queries if q.language == code)) for code in languages}
-    units = [units_of(loaded, query, steps="first")[0] for query in queries]
-    keys = [(facts.index(q.fact_id), languages.index(q.language), templates[q.language].index(q.template_id)) for q in queries]
-    words = {(fact, code): unit.targets[0][1] for (fact, code, _), unit in zip(keys, units, strict=True)}
-    units = [
-        replace(unit, targets=((unit.site, words[(fact + 1) % len(facts), code]),))
-        for (fact, code, _), unit in zip(keys, units, strict=True)
-    ]
-    world = World(units, [neutral_unit(loaded, one) for one in units], keys)
-    path = folder / "rows.json"
-    if not path.exists():
-        before = _mean_log_probability(engine, units)
-        options: dict[str, Any] = {"languages": len(languages), "phrasings": GEMMA["phrasings"]}
-        layers, own = [GEMMA["layer_of_others"]], GEMMA["layer"]
-        by_source, truth, fired, after = measure(engine, world, 0, GEMMA["strength"], layers=layers, own=own, **options)
-        np.savez(folder / "attributions.npz", **by_source)
-        offsets = layer_offsets(engine)
-        among = np.concatenate([np.arange(offsets[layer], offsets[layer + 1]) for layer in (*layers, own)])
-        row = {**GEMMA, "languages": len(languages), "precision": precisions(world, by_source, truth, **options)}
-        row["precision_in_planted_layers"] = precisions(world, by_source, truth, among=among, **options)
-        row |= {"truth": truth, "fired": fired, "log_probability": [before, after]}
-        path.write_text(json.dumps([row]), encoding="utf-8")
-    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    print({name: value for name, value in rows[0].items() if name != "fired"}, flush=True)
-    return rows
-
-
-def _mean_log_probability(engine: Engine, units: Sequence[Unit]) -> float:
+def mean_log_probability(engine: Engine, units: Sequence[Unit]) -> float:
     values = [engine.open(units[start : start + 8]).log_probability for start in range(0, len(units), 8)]
     return float(torch.cat(values).mean())
 

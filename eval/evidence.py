@@ -11,10 +11,11 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["Evidence", "Gate", "Normalise", "background_of", "normalised", "prepared"]
+__all__ = ["ContrastPart", "Evidence", "Gate", "Normalise", "background_of", "normalised", "prepared"]
 
 Gate = Literal["first", "probability", "none"]
 Normalise = Literal["max", "l2", "rank", "none"]
+ContrastPart = Literal["all", "positive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,18 @@ def normalised(values: np.ndarray, how: Normalise) -> np.ndarray:
     return scaled
 
 
-def prepared(evidence: Evidence, *, gate: Gate = "first", normalise: Normalise = "max", contrast: float = 1.0) -> Evidence:
-    """Gate, normalise and subtract so much of the background. A language without a query that is known is left out; it is never a zero."""
+def prepared(
+    evidence: Evidence,
+    *,
+    gate: Gate = "first",
+    normalise: Normalise = "max",
+    contrast: float = 1.0,
+    contrast_part: ContrastPart = "all",
+) -> Evidence:
+    """Gate, normalise and subtract so much of the background. A language without a query that is known is left out; it is never a zero.
+
+    With `contrast_part="positive"` a neuron that works against unrelated facts gains nothing by it.
+    """
     weight = np.ones(len(evidence.language))
     if gate == "first":
         evidence = evidence.take(evidence.known)
@@ -80,8 +91,9 @@ def prepared(evidence: Evidence, *, gate: Gate = "first", normalise: Normalise =
     elif gate == "probability":
         weight = _mean_one(evidence.probability, evidence.language)
     values = normalised(evidence.values, normalise)
-    if contrast and evidence.background is not None:
-        values = values - contrast * np.stack([evidence.background[code] for code in evidence.language]) if len(values) else values
+    if contrast and evidence.background is not None and len(values):
+        background = np.stack([evidence.background[code] for code in evidence.language])
+        values = values - contrast * (np.maximum(background, 0.0) if contrast_part == "positive" else background)
     return replace(evidence, values=values, weight=weight)
 
 

@@ -27,7 +27,7 @@ __all__ = ["Background", "background_from", "changed_choices", "evidence_of", "l
 
 _SUPPORT_SHARE = 0.005  # of a language's neurons: the first half percent
 _WORDS = 10  # neurons whose words are looked up
-_CHOICES = ("gate", "normalise", "contrast", "query_penalty", "exponent", "family_balanced")
+_CHOICES = ("gate", "normalise", "contrast", "contrast_part", "query_penalty", "exponent", "family_balanced")
 _USED_BY = {"exponent": ("matrice",), "family_balanced": ("matrice", "matrice-se")}  # the others serve every method
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
 
 from rml_lama.errors import ConfigError
 from rml_lama.eval.attribute import Source
-from rml_lama.eval.evidence import Evidence, Gate, Normalise, prepared
+from rml_lama.eval.evidence import ContrastPart, Evidence, Gate, Normalise, prepared
 from rml_lama.eval.matrice import agnostic_score, language_level, penalised_score
 
 __all__ = ["PRESETS", "Localizer", "Recipe", "matched_random", "preset"]
@@ -43,6 +44,7 @@ class Recipe:
     gate: Gate = "first"
     normalise: Normalise = "max"
     contrast: float = 1.0  # how much of the background is subtracted
+    contrast_part: ContrastPart = "all"
     query_penalty: float = 1.0  # standard errors over phrasings
     exponent: float = 0.25  # of the power mean over languages
     language_penalty: float = 1.5  # of `matrice-se`: standard errors over languages
@@ -53,8 +55,9 @@ class Recipe:
 
     def prepare(self, evidence: Evidence) -> Evidence:
         """Gate, normalise and contrast as this recipe does; all queries where the gate would leave none."""
-        found = prepared(evidence, gate=self.gate, normalise=self.normalise, contrast=self.contrast)
-        return found if len(found.language) else prepared(evidence, gate="none", normalise=self.normalise, contrast=self.contrast)
+        ready = partial(prepared, evidence, normalise=self.normalise, contrast=self.contrast, contrast_part=self.contrast_part)
+        found = ready(gate=self.gate)
+        return found if len(found.language) else ready(gate="none")
 
     def score(self, evidence: Evidence) -> np.ndarray:
         return self.summarise(self.prepare(evidence))

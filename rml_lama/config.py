@@ -119,9 +119,10 @@ class LocalizeConfig:
     limit_templates: int = Field(default=0, ge=0)  # per relation and language, in bank order; 0: all
     templates: Literal["causal", "all"] = "causal"
     method: str = "matrice"
-    gate: Literal["first", "probability", "none"] | None = None  # this and the next five: the method's own, unless given
+    gate: Literal["first", "probability", "none"] | None = None  # this and the next six: the method's own, unless given
     normalise: Literal["max", "l2", "rank", "none"] | None = None
     contrast: float | None = Field(default=None, ge=0)  # how much of the background is subtracted
+    contrast_part: Literal["all", "positive"] | None = None  # of the background: all of it, or what is above zero
     query_penalty: float | None = Field(default=None, ge=0)  # standard errors over phrasings
     exponent: float | None = Field(default=None, gt=0, le=1)  # of the power mean over languages; 1: the mean
     family_balanced: bool | None = None

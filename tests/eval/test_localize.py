@@ -135,6 +135,7 @@ def test_every_option_that_changes_the_number_is_in_the_signature(small: LoadedM
         {"gate": "none"},
         {"normalise": "l2"},
         {"contrast": 0.5},
+        {"contrast_part": "positive"},
         {"query_penalty": 0.0},
         {"exponent": 1.0},
         {"family_balanced": True},

@@ -143,6 +143,13 @@ def test_without_the_contrast_hubs_win() -> None:
     assert np.isin(first, roles["hubs"]).mean() > 0.7
 
 
+def test_the_positive_part_of_the_contrast_gives_nothing_for_working_against_others() -> None:
+    found = evidence([[0.2, 0.0, 1.0]], ["en"], background={"en": np.array([-0.5, -0.5, 0.25])})
+    assert prepared(found).values.round(9).tolist() == [[0.7, 0.5, 0.75]]
+    assert prepared(found, contrast_part="positive").values.tolist() == [[0.2, 0.0, 0.75]]
+    assert Recipe("p", "matrice", contrast_part="positive").score(found).argmax() == 2
+
+
 def test_the_background_is_of_other_relations_and_objects() -> None:
     values = np.array([[1.0], [10.0], [100.0]])
     assert background_of(values, ["P36", "P30", "P30"], ["Paris", "Paris", "Europe"], "P36", "Rome").tolist() == [55.0]
