@@ -185,11 +185,11 @@ def planted(arguments: argparse.Namespace) -> dict[str, Any]:
     """The sweeps on tiny models (three seeds), or the main setting on Gemma; resumable by seed and strength."""
     folder = arguments.out / ("planted-gemma" if arguments.gemma else "planted")
     folder.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, Any]] = []
     if arguments.gemma:
         from planting_gemma import gemma_rows
 
         return {"rows": gemma_rows(arguments, folder)}
+    rows: list[dict[str, Any]] = []
     for seed in range(3):
         for strength in STRENGTHS:
             path = folder / f"{seed}-{strength:g}.json"
