@@ -50,7 +50,10 @@ def recipe_of(config: LocalizeConfig) -> Recipe:
     for name, methods in _USED_BY.items():
         if name in changed and recipe.summary not in methods:
             raise ConfigError(f"{config.method} has no use for {name}; leave it out, or take a method that has: {', '.join(methods)}")
-    return replace(recipe, **changed)
+    recipe = replace(recipe, **changed)
+    if "contrast_part" in changed and not recipe.contrast:
+        raise ConfigError(f"{config.method} subtracts no background, so contrast_part says nothing; leave it out, or set contrast above 0")
+    return recipe
 
 
 def changed_choices(config: LocalizeConfig) -> dict[str, Any]:

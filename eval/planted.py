@@ -30,13 +30,12 @@ Role = Literal["agnostic", "language", "family", "phrasing", "hub"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One neuron to plant: its role, the queries (numbers) on which it fires, the words that it pushes, and its part of c."""
+    """One neuron to plant: its role, the queries (numbers) on which it fires, and the words that it pushes."""
 
     role: Role
     fact: str
     queries: tuple[int, ...]
     words: tuple[int, ...]
-    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def plant(
             size = strength * engine.sites[layer].weight.data.norm(dim=0).mean()
             for number, index in zip(mine, generator.permutation(engine.sites[layer].neurons)[: len(mine)].tolist(), strict=True):
                 _write_key(keys, index, read, plans[number].queries)
-                _write_value(engine, layer, index, plans[number].words, size * plans[number].scale, middle)
+                _write_value(engine, layer, index, plans[number].words, size, middle)
                 planted.append((number, layer, index))
         fired = _activations(engine, units)
         yield [_measured(plans[number], layer, index, fired[layer][:, index]) for number, layer, index in sorted(planted)]

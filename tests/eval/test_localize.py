@@ -163,6 +163,13 @@ def test_a_choice_that_the_method_has_no_use_for_is_an_error(method: str, change
     assert recipe_of(LocalizeConfig(method="random-matched", **change)).exponent == change.get("exponent", 0.25)
 
 
+def test_a_part_of_no_contrast_is_an_error() -> None:
+    for config in (LocalizeConfig(method="dai2022", contrast_part="positive"), LocalizeConfig(contrast=0.0, contrast_part="positive")):
+        with pytest.raises(ConfigError, match="subtracts no background, so contrast_part says nothing"):
+            recipe_of(config)
+    assert recipe_of(LocalizeConfig(method="dai2022", contrast=1.0, contrast_part="positive")).contrast_part == "positive"
+
+
 @pytest.mark.parametrize("method", ["dai2022", "amig", "neurgrad", "activation", "random", "random-matched", "random-effects"])
 def test_rivals_run_behind_the_same_command(small: LoadedModel, open_build: Path, method: str) -> None:
     found = localize(small, open_build, **{**OPTIONS, "method": method, "transfer": False})
